@@ -1,0 +1,67 @@
+// Evidence: signed statements, the bag, and its verification from raw bytes (specs/evidence.md, specs/evidence-codes.md).
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <heirmark/result.hpp>
+
+namespace heirmark {
+
+/// What has a statement, in the order of making.
+enum class Object : std::uint8_t { commitment, ledger, plan, transcript, verdict };
+[[nodiscard]] std::string_view object_name(Object object) noexcept;  ///< "commitment", ..
+[[nodiscard]] std::string_view object_file(Object object) noexcept;  ///< "commitment.json", "ledger.jsonl", ..
+/// "provider" for commitment and ledger, else "auditor".
+[[nodiscard]] std::string_view object_role(Object object) noexcept;
+
+/// Somebody who signs: a public key and a callback that returns the raw Ed25519 signature (64 bytes) or the DER ECDSA P-256
+/// signature with SHA-256 over the message. The private key stays where it is.
+struct Signer {
+  std::string public_pem;
+  std::function<Result<std::vector<std::uint8_t>>(std::span<const std::uint8_t> message)> sign;
+};
+
+/// A member of a predicate: the digest (hex) of something that the object builds on, for example {"plan", "01ab.."}.
+struct Binding { std::string name, digest; };
+
+/// The DSSE envelope (file bytes) of an object's statement. `bytes` is the object's file. Bindings are those of specs/evidence.md.
+[[nodiscard]] Result<std::string> make_statement(Object object, std::string_view bytes, const std::vector<Binding>& bindings,
+                                                 std::string_view date, const Signer& signer);
+
+/// Signs one object of a case's folder: reads the file and what it builds on, writes statements/NAME.dsse.json and
+/// trust/ROLE.pem. Refuses when trust/ROLE.pem holds another key.
+[[nodiscard]] Result<void> sign_object(const std::filesystem::path& folder, Object object, std::string_view date, const Signer& signer);
+
+/// Packs a case's folder into folder/bag (written under another name first, then renamed; an older bag is replaced).
+[[nodiscard]] Result<void> make_bag(const std::filesystem::path& folder);
+
+enum class Level : std::uint8_t { ok, note, fail };
+[[nodiscard]] std::string_view level_name(Level level) noexcept;
+/// One thing that was checked. `code` is stable (specs/evidence-codes.md); `detail` is for a person.
+struct Check { std::string code; Level level = Level::ok; std::string detail; };
+
+enum class BagState : std::uint8_t { valid, invalid, valid_but_untrusted };
+[[nodiscard]] std::string_view bag_state_name(BagState state) noexcept;  ///< "valid", "invalid", "valid-but-untrusted"
+
+struct VerifyReport {
+  BagState state = BagState::invalid;
+  std::vector<Check> checks;
+  std::string plan_id, outcome, log10_p, log10_e;  ///< of the bag; "" when unreadable
+  [[nodiscard]] bool has(std::string_view code, Level level) const noexcept;
+};
+struct VerifyOptions {
+  std::vector<std::string> trust_roots;  ///< public keys in PEM; empty: none were given
+  unsigned threads = 1;
+  std::uint64_t max_object = 1ull << 24;   ///< bytes of a JSON object, statement or key
+  std::uint64_t max_records = 1ull << 33;  ///< bytes of a JSON Lines file or of the verdict
+  std::function<bool(double)> progress;    ///< of recomputing the verdict; false stops with ErrorCode::stopped
+};
+/// Verifies a bag. An error is about reading it (`io`), or `stopped`; whatever is wrong with the evidence is in the report.
+[[nodiscard]] Result<VerifyReport> verify_bag(const std::filesystem::path& bag, const VerifyOptions& options);
+
+}  // namespace heirmark
