@@ -1,0 +1,58 @@
+// heirmark: one binary, thin over the SDK. Every command returns an exit code or an Error, whose code is the exit code.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+
+#include <exception>
+#include <new>
+
+#include "commands.hpp"
+#include "shell.hpp"
+
+namespace {
+using heirmark::cli::Command;
+
+void add_commands(Command& root) {
+  root.flag("-v,--verbose", heirmark::cli::globals().verbose, "say what is being done")
+      .flag("-q,--quiet", heirmark::cli::globals().quiet, "no progress bars");
+  Command& audit = root.add("audit", "plan, run and conclude an audit of a suspect model");
+  add_audit_power(audit);
+  heirmark::cli::add_help(root);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app;
+  Command root(app, "heirmark", "keyed sampling for language models, and exact proof of inheritance");
+  add_commands(root);
+  const auto result = run_command_line(root, argc, argv);
+  if (const auto flushed = heirmark::cli::flush_output(); result.ok() && !flushed) {
+    heirmark::cli::complain(flushed.error().message);
+    return static_cast<int>(flushed.error().code);
+  }
+  if (result.ok()) return result.value();
+  heirmark::cli::complain(result.error().message);
+  return static_cast<int>(result.error().code);
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A file that we open must never become standard output.
+  while (true) {
+    const int descriptor = ::open("/dev/null", O_RDWR);
+    if (descriptor < 0) return 5;
+    if (descriptor > STDERR_FILENO) {
+      ::close(descriptor);
+      break;
+    }
+  }
+  heirmark::cli::handle_signals();
+  try {
+    return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    heirmark::cli::complain("out of memory");
+  } catch (const std::exception& error) {
+    heirmark::cli::complain(error.what());
+  }
+  return 5;
+}
