@@ -38,10 +38,25 @@ struct PairSet {
   std::vector<Pair> pairs;
   std::uint64_t positions = 0, repeats = 0, tainted = 0, off_coin = 0;
   bool weighted = false;
+  int weight_bits = 0;  ///< the unit of a weight is 2^-weight_bits
 };
 
 /// Collects pairs over texts (specs/scoring.md, "C1 text"): two passes, taint first. `coin` is the epoch's coin subkey.
 [[nodiscard]] Result<PairSet> collect_pairs(const Profile& profile, const Secret32& coin, std::span<const TokenText> texts, CountRule rule);
+
+/// A token and its probability in 2^-32.
+struct IssuedToken { TokenId token; std::uint32_t p; };
+
+/// Reading mode: a text that the suspect read, with its next-token probabilities q = floor(2^32 probability) for each position from
+/// prompt_tokens on, and optionally those of a base model.
+struct ReadingPosition { std::vector<IssuedToken> top, base; };
+struct ReadingText {
+  std::vector<TokenId> tokens;
+  std::size_t prompt_tokens = 0;
+  std::vector<ReadingPosition> positions;  ///< tokens.size() - prompt_tokens of them
+};
+/// Collects weighted pairs, weights of both signs in 2^-16 (specs/scoring.md, "C1 reading"). The result goes to detect() like any other.
+[[nodiscard]] Result<PairSet> collect_reading_pairs(const Profile& profile, const Secret32& coin, std::span<const ReadingText> texts);
 
 /// Integer statistics of one member: X per class. 128-bit, since weighted sums may pass 2^63.
 using Integer = __int128;
@@ -86,7 +101,6 @@ struct Detection {
                                        std::optional<std::uint32_t> member = {});
 
 /// A response of the ledger (specs/formats.md) as far as scoring needs it. phat[t] = {(token, p in 2^-32)}.
-struct IssuedToken { TokenId token; std::uint32_t p; };
 struct IssuedResponse {
   RequestId request_id;
   std::string account;
