@@ -1,0 +1,50 @@
+#include "crypto/secretbox.hpp"
+
+#include <sodium.h>
+
+#include "crypto/sha256.hpp"
+
+namespace heirmark::crypto {
+
+PasswordCost password_cost_interactive() { return {crypto_pwhash_OPSLIMIT_INTERACTIVE, crypto_pwhash_MEMLIMIT_INTERACTIVE}; }
+PasswordCost password_cost_sensitive() { return {crypto_pwhash_OPSLIMIT_MODERATE, crypto_pwhash_MEMLIMIT_MODERATE}; }
+
+Result<Secret32> password_hash(ByteView passphrase, std::span<const std::uint8_t, kSaltBytes> salt, PasswordCost cost) {
+  // The header is read before the passphrase is checked: a hostile one must not ask for all memory or for ever.
+  constexpr std::uint64_t kMaxMemory = std::uint64_t{1} << 31, kMaxOperations = 64;
+  if (cost.opslimit < crypto_pwhash_OPSLIMIT_MIN || cost.opslimit > kMaxOperations || cost.memlimit < crypto_pwhash_MEMLIMIT_MIN || cost.memlimit > kMaxMemory)
+    return Error{ErrorCode::bad_input, "the cost of the passphrase hash is out of range"};
+  if (sodium_init() < 0) return Error{ErrorCode::io, "libsodium does not start"};
+  std::array<std::uint8_t, 32> out;
+  const int failed = crypto_pwhash(out.data(), out.size(), reinterpret_cast<const char*>(passphrase.data()), passphrase.size(), salt.data(),
+                                   cost.opslimit, static_cast<std::size_t>(cost.memlimit), crypto_pwhash_ALG_ARGON2ID13);
+  if (failed != 0) return Error{ErrorCode::key, "not enough memory to hash the passphrase"};
+  Secret32 secret{std::span<const std::uint8_t, 32>(out)};
+  sodium_memzero(out.data(), out.size());
+  return secret;
+}
+
+Result<Bytes> seal(const Secret32& key, std::string_view associated, ByteView plaintext) {
+  constexpr std::size_t kNonce = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, kTag = crypto_aead_xchacha20poly1305_ietf_ABYTES;
+  Bytes sealed(kNonce + plaintext.size() + kTag);
+  if (auto random = random_bytes({sealed.data(), kNonce}); !random) return random.error();
+  const ByteView ad = bytes_of(associated);
+  crypto_aead_xchacha20poly1305_ietf_encrypt(sealed.data() + kNonce, nullptr, plaintext.data(), plaintext.size(), ad.data(), ad.size(), nullptr, sealed.data(),
+                                             key.expose_secret().data());
+  return sealed;
+}
+
+Result<Bytes> unseal(const Secret32& key, std::string_view associated, ByteView sealed) {
+  constexpr std::size_t kNonce = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, kTag = crypto_aead_xchacha20poly1305_ietf_ABYTES;
+  if (sealed.size() < kNonce + kTag) return Error{ErrorCode::key, "truncated"};
+  Bytes plaintext(sealed.size() - kNonce - kTag);
+  const ByteView ad = bytes_of(associated);
+  if (crypto_aead_xchacha20poly1305_ietf_decrypt(plaintext.data(), nullptr, nullptr, sealed.data() + kNonce, sealed.size() - kNonce, ad.data(), ad.size(),
+                                                 sealed.data(), key.expose_secret().data()) != 0)
+    return Error{ErrorCode::key, "wrong key, or damaged"};
+  return plaintext;
+}
+
+void wipe(std::span<std::uint8_t> bytes) noexcept { sodium_memzero(bytes.data(), bytes.size()); }
+
+}  // namespace heirmark::crypto
