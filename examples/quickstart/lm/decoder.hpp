@@ -26,7 +26,7 @@ class Decoder {
   const Model& model_;
   std::vector<StepShard> shards_;
   std::vector<std::size_t> first_row_;
-  std::vector<float> logits_;
+  Floats logits_;
 };
 
 /// What to generate with ordinary (unmarked) randomness.

@@ -1,11 +1,14 @@
 // quickstart-lm: the quickstart's language models. See usage() or examples/quickstart/lm/README.md.
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <span>
+#include <sstream>
 
 #include "corpus.hpp"
 #include "decoder.hpp"
+#include "documents.hpp"
 #include "files.hpp"
 #include "model.hpp"
 #include "options.hpp"
@@ -18,8 +21,9 @@ namespace {
 constexpr const char* kUsage =
     R"(usage: quickstart-lm COMMAND [options]
   tokenizer --text FILE --out FILE [--vocab 3072]
-  train     --text FILE --part teacher|student --tokenizer FILE --out MODEL [--init MODEL] [--seed 1] [--steps 600]
-            [--batch 16] [--rate 0.003] [--width 128] [--layers 3] [--context 128] [--threads 2]
+  train     --text FILE --part teacher|student --tokenizer FILE --out MODEL [--init MODEL] [--seed 1] [--steps 2000]
+            [--batch 8] [--rate 0.004] [--width 64] [--layers 2] [--context 128] [--threads 2]
+            [--documents LEDGER --documents-share 0.1 [--accounts NAME,NAME]]   mix other texts in, line by line
   eval      MODEL --text FILE --part PART --tokenizer FILE
   generate  MODEL --tokenizer FILE [--prompt TEXT] [--count 100] [--samples 3] [--seed 1] [--temperature-milli 1000]
   serve     MODEL [--name NAME]     answer JSON Lines on standard input: hello, generate, score
@@ -41,6 +45,14 @@ Result<std::vector<TokenId>> part_tokens(const Options& options, const Tokenizer
   const auto part = part_named(part_name);
   if (!part) return Error{ErrorCode::usage, "--part must be teacher, student or held-out"};
   return tokenizer.encode(text_of(text, *part));
+}
+
+/// "a,b" -> a, b; nothing for "".
+std::vector<std::string> split(const std::string& list) {
+  std::vector<std::string> names;
+  std::istringstream in(list);
+  for (std::string name; std::getline(in, name, ',');) names.push_back(name);
+  return names;
 }
 
 Result<Tokenizer> tokenizer_of(const Options& options) {
@@ -71,22 +83,31 @@ Result<void> run_tokenizer(Words words) {
 }
 
 Result<void> run_train(Words words) {
-  QS_TRY(options, Options::parse(words, {"text", "part", "tokenizer", "out", "init", "seed", "steps", "batch", "rate", "width", "layers", "context", "threads"}));
+  QS_TRY(options, Options::parse(words, {"text", "part", "tokenizer", "out", "init", "seed", "steps", "batch", "rate", "width", "layers", "context", "threads", "documents", "documents-share", "accounts"}));
   QS_TRY(out, options.required("out"));
   QS_TRY(tokenizer, tokenizer_of(options));
   TrainingPlan plan;
   QS_TRY(stream, part_tokens(options, tokenizer));
   QS_TRY(seed, options.number<std::uint64_t>("seed", 1, 0, UINT64_MAX));
-  QS_TRY(steps, options.number("steps", 600, 1, 1'000'000));
-  QS_TRY(batch, options.number("batch", 16, 1, 4096));
-  QS_TRY(rate, options.number("rate", 3e-3, 1e-6, 0.5));
-  QS_TRY(width, options.number<std::uint32_t>("width", 128, 2, 1024));
-  QS_TRY(layers, options.number<std::uint32_t>("layers", 3, 1, 16));
+  QS_TRY(steps, options.number("steps", 2000, 1, 1'000'000));
+  QS_TRY(batch, options.number("batch", 8, 1, 4096));
+  QS_TRY(rate, options.number("rate", 4e-3, 1e-6, 0.5));
+  QS_TRY(width, options.number<std::uint32_t>("width", 64, 2, 1024));
+  QS_TRY(layers, options.number<std::uint32_t>("layers", 2, 1, 16));
   QS_TRY(context, options.number<std::uint32_t>("context", 128, 2, 1024));
   QS_TRY(threads, options.number("threads", 2u, 1u, 64u));
   const ModelConfig config{.vocab = tokenizer.vocab(), .width = width, .layers = layers, .heads = std::max(1u, width / 32), .hidden = 4 * width, .context = context};
   QS_TRY(model, options.has("init") ? Model::load(options.text("init", "")) : Model::init(config, seed));
-  plan.sources.push_back({.stream = std::move(stream), .documents = {}, .share = 1.0});
+  QS_TRY(share, options.number("documents-share", 0.1, 1e-4, 0.9999));
+  const bool mixed = options.has("documents");
+  plan.sources.push_back({.stream = std::move(stream), .documents = {}, .share = mixed ? 1.0 - share : 1.0});
+  if (mixed) {
+    QS_TRY(documents, read_documents(options.text("documents", ""), tokenizer.vocab(), split(options.text("accounts", ""))));
+    const double rows = share * steps * batch;
+    std::fprintf(stderr, "%zu documents, %.3g of the rows: each is seen about %.1f times\n", documents.size(), share, rows / static_cast<double>(documents.size()));
+    plan.sources.push_back({.stream = {}, .documents = std::move(documents), .share = share});
+  }
+  if (model.config().vocab != tokenizer.vocab()) return Error{ErrorCode::bad_input, "the tokenizer is not the model's"};
   plan.steps = steps;
   plan.batch = batch;
   plan.peak_rate = rate;

@@ -177,8 +177,8 @@ Result<void> Model::train(const TrainingPlan& plan) {
     workers.emplace_back(config_, end - first_row.back(), context);
     first_row.push_back(end);
   }
-  std::vector<float> weights = weights_, first(weights.size()), second(weights.size());
-  std::vector<std::vector<float>> gradient(shards, std::vector<float>(weights.size()));
+  Floats weights = weights_, first(weights.size()), second(weights.size());
+  std::vector<Floats> gradient(shards, Floats(weights.size()));
   std::vector<TokenId> inputs(rows * context), targets(rows * context);
   std::vector<double> loss(shards);
   Dealer dealer(plan, context);
@@ -199,10 +199,10 @@ Result<void> Model::train(const TrainingPlan& plan) {
 
     // Sum the shards and take the norm in fixed pieces, then update the same pieces.
     std::vector<double> squares(kShards);
-    const auto piece = [&](std::vector<float>& all, std::size_t p) {
-      const std::size_t at = all.size() * p / kShards;
-      return std::span(all).subspan(at, all.size() * (p + 1) / kShards - at);
+    const auto cut = [&](std::size_t p) {
+      return p == kShards ? weights.size() : weights.size() * p / kShards / kAlignedFloats * kAlignedFloats;
     };
+    const auto piece = [&](Floats& all, std::size_t p) { return std::span(all).subspan(cut(p), cut(p + 1) - cut(p)); };
     run_jobs(kShards, plan.threads, [&](std::size_t p) {
       for (std::size_t s = 1; s < shards; ++s) add_to(piece(gradient[0], p), piece(gradient[s], p));
       squares[p] = square_sum(piece(gradient[0], p));
@@ -255,8 +255,8 @@ double Model::loss(std::span<const TokenId> stream, unsigned threads) const {
   return std::accumulate(total.begin(), total.end(), 0.0) / static_cast<double>(stream.size() - 1);
 }
 
-std::vector<float> Model::logits(std::span<const TokenId> tokens, std::size_t from) const {
-  std::vector<float> out((tokens.size() - from + 1) * config_.vocab);
+Floats Model::logits(std::span<const TokenId> tokens, std::size_t from) const {
+  Floats out((tokens.size() - from + 1) * config_.vocab);
   Shard(config_, 1, tokens.size()).logits(weights_.data(), tokens, from - 1, out.data());
   return out;
 }

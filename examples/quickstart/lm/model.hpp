@@ -15,6 +15,8 @@
 #include <heirmark/result.hpp>
 #include <heirmark/types.hpp>
 
+#include "aligned.hpp"
+
 namespace quickstart {
 
 using heirmark::ErrorCode;
@@ -23,10 +25,10 @@ using heirmark::TokenId;
 
 struct ModelConfig {
   std::uint32_t vocab = 3072;
-  std::uint32_t width = 128;   ///< size of a position's state; a multiple of heads
-  std::uint32_t layers = 3;
-  std::uint32_t heads = 4;     ///< width / heads must be even (rotary pairs)
-  std::uint32_t hidden = 512;  ///< inner size of the MLP
+  std::uint32_t width = 64;    ///< size of a position's state; a multiple of heads
+  std::uint32_t layers = 2;
+  std::uint32_t heads = 2;     ///< width / heads must be even (rotary pairs)
+  std::uint32_t hidden = 256;  ///< inner size of the MLP
   std::uint32_t context = 128; ///< tokens that attention sees, the current one included
   /// Says what is wrong, or nothing. Bounds are generous for a CPU example and keep every size in range.
   [[nodiscard]] Result<void> check() const;
@@ -61,9 +63,9 @@ struct Progress {
 
 struct TrainingPlan {
   std::vector<Source> sources;
-  int steps = 600;
-  int batch = 16;               ///< rows of `context` tokens
-  double peak_rate = 3e-3;      ///< learning rate after warm-up; falls as a cosine to a tenth
+  int steps = 2000;
+  int batch = 8;                ///< rows of `context` tokens
+  double peak_rate = 4e-3;      ///< learning rate after warm-up; falls as a cosine to a tenth
   int warmup = 50;
   double weight_decay = 0.1;    ///< on matrices
   std::uint64_t seed = 1;       ///< order of the data
@@ -93,14 +95,14 @@ class Model {
   [[nodiscard]] double loss(std::span<const TokenId> stream, unsigned threads) const;
   /// Teacher forcing: row i holds the logits of the token at position from + i given tokens[0 .. from + i), for positions
   /// from .. tokens.size(); the last row is what would come next. 1 <= from <= tokens.size(), ids below the vocabulary.
-  [[nodiscard]] std::vector<float> logits(std::span<const TokenId> tokens, std::size_t from) const;
+  [[nodiscard]] Floats logits(std::span<const TokenId> tokens, std::size_t from) const;
 
  private:
-  Model(const ModelConfig& config, std::vector<float> weights)
+  Model(const ModelConfig& config, Floats weights)
       : config_(config), layout_(config), weights_(std::move(weights)) {}
   ModelConfig config_;
   Layout layout_;
-  std::vector<float> weights_;
+  Floats weights_;
 };
 
 }  // namespace quickstart

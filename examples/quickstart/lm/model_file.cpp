@@ -70,7 +70,7 @@ Result<Model> Model::load(const std::filesystem::path& file) {
   const std::size_t count = Layout(config).total;
   if (bytes.size() != kHead + count * sizeof(float) + kDigest) return bad("the file's size does not fit its header");
   if (sha256(bytes.substr(0, bytes.size() - kDigest)) != bytes.substr(bytes.size() - kDigest)) return bad("the digest does not match");
-  std::vector<float> weights(count);
+  Floats weights(count);
   std::memcpy(weights.data(), bytes.data() + kHead, count * sizeof(float));
   for (const float w : weights) {
     if (!std::isfinite(w)) return bad("a weight is not a finite number");

@@ -1,8 +1,10 @@
 // "--name value" options of one subcommand. Every option must be known and may be given once.
 #pragma once
+#include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <initializer_list>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>

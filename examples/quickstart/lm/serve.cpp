@@ -57,26 +57,28 @@ std::vector<TokenId> token_list(const json::object& from, std::string_view key, 
 
 json::array to_json(const std::vector<TokenId>& tokens) { return json::array(tokens.begin(), tokens.end()); }
 
-GenerateRequest generate_request(const json::object& from, const ModelConfig& config) {
+/// `temperature` holds for the whole batch unless the item has its own.
+GenerateRequest generate_request(const json::object& from, const ModelConfig& config, std::uint64_t temperature) {
   GenerateRequest request;
   request.prompt = token_list(from, "prompt", config.vocab);
   request.count = static_cast<std::uint32_t>(whole(from, "n", 0, kMaxTokens));
   request.seed = whole(from, "seed", 0, UINT64_MAX, 0);
-  request.temperature = static_cast<double>(whole(from, "temperature_milli", 0, 100'000, 1000)) / 1000.0;
+  request.temperature = static_cast<double>(whole(from, "temperature_milli", 0, 100'000, temperature)) / 1000.0;
   return request;
 }
 
 json::object op_generate(const Model& model, const json::object& request, unsigned threads) {
   std::vector<GenerateRequest> wanted;
+  const std::uint64_t temperature = whole(request, "temperature_milli", 0, 100'000, 1000);
   const json::value* batch = request.if_contains("batch");
   if (batch == nullptr) {
-    wanted.push_back(generate_request(request, model.config()));
+    wanted.push_back(generate_request(request, model.config(), temperature));
     return {{"tokens", to_json(generate(model, wanted, threads)[0])}};
   }
   if (!batch->is_array() || batch->get_array().size() > kMaxBatch) throw Refusal{"batch: expected a list of at most 1024 requests"};
   for (const json::value& item : batch->get_array()) {
     if (!item.is_object()) throw Refusal{"batch: expected objects"};
-    wanted.push_back(generate_request(item.get_object(), model.config()));
+    wanted.push_back(generate_request(item.get_object(), model.config(), temperature));
   }
   json::array replies;
   for (const auto& tokens : generate(model, wanted, threads)) replies.push_back(json::object{{"tokens", to_json(tokens)}});
@@ -98,7 +100,7 @@ json::array top_tokens(std::span<const float> logits, std::size_t count, std::ve
   top.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     const double surprise = normalizer - static_cast<double>(logits[order[i]]);
-    top.push_back(json::array{order[i], std::max<std::int64_t>(0, std::llround(surprise * 1e6))});
+    top.push_back(json::array{order[i], std::clamp<std::int64_t>(std::llround(surprise * 1e6), 0, INT32_MAX)});
   }
   return top;
 }
@@ -113,7 +115,7 @@ json::object op_score(const Model& model, const json::object& request) {
   if (from < tokens.size()) {
     const std::size_t rows = tokens.size() - from;
     tokens.pop_back();  // nothing is asked about what follows the last token
-    const std::vector<float> logits = model.logits(tokens, from);
+    const Floats logits = model.logits(tokens, from);
     std::vector<TokenId> order;
     for (std::size_t r = 0; r < rows; ++r) {
       const std::span<const float> row = std::span(logits).subspan(r * vocab, vocab);
