@@ -1,5 +1,5 @@
-// Float vectors that start on a cache line. Vectorised sums take the elements before the first aligned one apart, so with
-// any other allocation the last bits of a result could change from run to run.
+// Float vectors that start on a cache line. Vectorised sums take the elements before the first aligned one apart, so
+// with any other allocation the last bits of a result could change from run to run.
 #pragma once
 #include <cstddef>
 #include <new>

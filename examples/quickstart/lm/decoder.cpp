@@ -23,7 +23,8 @@ Decoder::~Decoder() = default;
 std::span<const float> Decoder::step(std::span<const TokenId> tokens) {
   const auto work = [&](std::size_t s) {
     const std::size_t at = first_row_[s];
-    shards_[s].step(model_.weights().data(), tokens.subspan(at, first_row_[s + 1] - at), logits_.data() + at * model_.config().vocab);
+    shards_[s].step(model_.weights().data(), tokens.subspan(at, first_row_[s + 1] - at),
+                    logits_.data() + at * model_.config().vocab);
   };
   std::vector<std::jthread> others;
   for (std::size_t s = 1; s < shards_.size(); ++s) others.emplace_back(work, s);
@@ -32,7 +33,8 @@ std::span<const float> Decoder::step(std::span<const TokenId> tokens) {
   return logits_;
 }
 
-std::vector<std::vector<TokenId>> generate(const Model& model, std::span<const GenerateRequest> requests, unsigned threads) {
+std::vector<std::vector<TokenId>> generate(const Model& model, std::span<const GenerateRequest> requests,
+                                           unsigned threads) {
   std::vector<std::vector<TokenId>> out(requests.size());
   if (requests.empty()) return out;
   Decoder decoder(model, requests.size(), threads);

@@ -17,10 +17,12 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  /// Appends tokens[i] to sequence i (ids below the vocabulary). Returns the logits of what follows: sequences x vocab, row-major,
-  /// valid until the next step. They agree with Model::logits up to rounding.
+  /// Appends tokens[i] to sequence i (ids below the vocabulary). Returns the logits of what follows: sequences x vocab,
+  /// row-major, valid until the next step. They agree with Model::logits up to rounding.
   [[nodiscard]] std::span<const float> step(std::span<const TokenId> tokens);
-  [[nodiscard]] std::span<const float> row(std::size_t i) const { return std::span(logits_).subspan(i * model_.config().vocab, model_.config().vocab); }
+  [[nodiscard]] std::span<const float> row(std::size_t i) const {
+    return std::span(logits_).subspan(i * model_.config().vocab, model_.config().vocab);
+  }
 
  private:
   const Model& model_;
@@ -36,6 +38,7 @@ struct GenerateRequest {
   std::uint64_t seed = 0;
   double temperature = 1.0;
 };
-[[nodiscard]] std::vector<std::vector<TokenId>> generate(const Model& model, std::span<const GenerateRequest> requests, unsigned threads);
+[[nodiscard]] std::vector<std::vector<TokenId>> generate(const Model& model, std::span<const GenerateRequest> requests,
+                                                         unsigned threads);
 
 }  // namespace quickstart

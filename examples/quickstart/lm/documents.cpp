@@ -10,7 +10,8 @@ namespace {
 namespace json = boost::json;
 
 /// Adds the ids of one member; false when it is not a list of ids below the vocabulary.
-bool append(const json::object& line, std::string_view member, std::uint32_t vocab, std::vector<heirmark::TokenId>& out) {
+bool append(const json::object& line, std::string_view member, std::uint32_t vocab,
+            std::vector<heirmark::TokenId>& out) {
   const json::value* found = line.if_contains(member);
   if (found == nullptr || !found->is_array()) return false;
   for (const json::value& item : found->get_array()) {
@@ -23,7 +24,8 @@ bool append(const json::object& line, std::string_view member, std::uint32_t voc
 
 }  // namespace
 
-heirmark::Result<std::vector<std::vector<heirmark::TokenId>>> read_documents(const std::filesystem::path& file, std::uint32_t vocab,
+heirmark::Result<std::vector<std::vector<heirmark::TokenId>>> read_documents(const std::filesystem::path& file,
+                                                                             std::uint32_t vocab,
                                                                              const std::vector<std::string>& accounts) {
   std::ifstream in(file);
   if (!in) return heirmark::Error{heirmark::ErrorCode::io, file.string() + ": cannot read"};
@@ -31,7 +33,8 @@ heirmark::Result<std::vector<std::vector<heirmark::TokenId>>> read_documents(con
   std::string text;
   for (std::size_t number = 1; std::getline(in, text); ++number) {
     const auto bad = [&](const char* what) {
-      return heirmark::Error{heirmark::ErrorCode::bad_input, file.string() + ":" + std::to_string(number) + ": " + what};
+      return heirmark::Error{heirmark::ErrorCode::bad_input,
+                             file.string() + ":" + std::to_string(number) + ": " + what};
     };
     json::error_code failed;
     const json::value line = json::parse(text, failed);
@@ -39,7 +42,8 @@ heirmark::Result<std::vector<std::vector<heirmark::TokenId>>> read_documents(con
     if (!accounts.empty()) {
       const json::value* account = line.get_object().if_contains("account");
       if (account == nullptr || !account->is_string()) return bad("account: expected a name");
-      if (std::find(accounts.begin(), accounts.end(), std::string_view(account->get_string())) == accounts.end()) continue;
+      if (std::find(accounts.begin(), accounts.end(), std::string_view(account->get_string())) == accounts.end())
+        continue;
     }
     std::vector<heirmark::TokenId> document;
     if (!append(line.get_object(), "prompt", vocab, document)) return bad("prompt: expected ids of the vocabulary");
@@ -47,7 +51,8 @@ heirmark::Result<std::vector<std::vector<heirmark::TokenId>>> read_documents(con
     if (document.size() < 2) return bad("less than two tokens");
     documents.push_back(std::move(document));
   }
-  if (documents.empty()) return heirmark::Error{heirmark::ErrorCode::bad_input, file.string() + ": no document of the wanted accounts"};
+  if (documents.empty())
+    return heirmark::Error{heirmark::ErrorCode::bad_input, file.string() + ": no document of the wanted accounts"};
   return documents;
 }
 

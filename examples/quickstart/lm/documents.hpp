@@ -2,11 +2,10 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <string>
-#include <vector>
-
 #include <heirmark/result.hpp>
 #include <heirmark/types.hpp>
+#include <string>
+#include <vector>
 
 namespace quickstart {
 

@@ -2,11 +2,10 @@
 #pragma once
 #include <filesystem>
 #include <fstream>
+#include <heirmark/result.hpp>
 #include <sstream>
 #include <string>
 #include <string_view>
-
-#include <heirmark/result.hpp>
 
 namespace quickstart {
 

@@ -32,7 +32,8 @@ struct Rotary {
     const Index have = as_index(cosine.size()) / half;
     for (Index t = have; t < positions; ++t) {
       for (Index i = 0; i < half; ++i) {
-        const double angle = static_cast<double>(t) * std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(half));
+        const double angle =
+            static_cast<double>(t) * std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(half));
         cosine.push_back(static_cast<float>(std::cos(angle)));
         sine.push_back(static_cast<float>(std::sin(angle)));
       }
@@ -77,8 +78,8 @@ void gelu(const Matrix& x, Matrix& y) {
 void gelu_backward(const Matrix& x, Matrix& dy, Array& scratch) {
   const auto a = x.array();
   scratch = (kGeluK * (a + kGeluC * a.cube())).tanh();
-  dy.array() *= 0.5f * (1.0f + scratch) +
-                0.5f * a * (1.0f - scratch.square()) * (kGeluK * (1.0f + 3.0f * kGeluC * a.square()));
+  dy.array() *=
+      0.5f * (1.0f + scratch) + 0.5f * a * (1.0f - scratch.square()) * (kGeluK * (1.0f + 3.0f * kGeluC * a.square()));
 }
 
 /// Where a model's matrices are in its flat weights.
@@ -108,8 +109,14 @@ struct Shard::Impl {
   };
 
   Impl(const ModelConfig& c, std::size_t r, std::size_t t)
-      : config(c), layout(c), rows(as_index(r)), length(as_index(t)), width(c.width), head_size(c.width / c.heads),
-        rotary(head_size), layers(c.layers) {
+      : config(c),
+        layout(c),
+        rows(as_index(r)),
+        length(as_index(t)),
+        width(c.width),
+        head_size(c.width / c.heads),
+        rotary(head_size),
+        layers(c.layers) {
     rotary.grow(length);
     for (LayerState& layer : layers) {
       layer.probability.assign(r * c.heads, Matrix());
@@ -235,7 +242,8 @@ struct Shard::Impl {
     dstream.setZero(rows * length, width);
     dattended.resize(rows * length, width);
     dqkv.resize(rows * length, 3 * width);
-    rms_norm_backward(stream, w.gain(layout.final_norm), final_inverse, dnormed, dstream, grad_gain(layout.final_norm), scratch);
+    rms_norm_backward(stream, w.gain(layout.final_norm), final_inverse, dnormed, dstream, grad_gain(layout.final_norm),
+                      scratch);
     for (std::size_t l = layers.size(); l-- > 0;) {
       LayerState& layer = layers[l];
       const Layout::Layer& at = layout.layers[l];
@@ -287,14 +295,20 @@ void Shard::logits(const float* weights, std::span<const TokenId> inputs, std::s
   const Weights w(impl_->config, impl_->layout, weights);
   impl_->forward(w, inputs);
   const Index count = impl_->length - as_index(first);
-  MutableView(out, count, impl_->config.vocab).noalias() = impl_->final_normed.bottomRows(count) * w.embedding().transpose();
+  MutableView(out, count, impl_->config.vocab).noalias() =
+      impl_->final_normed.bottomRows(count) * w.embedding().transpose();
 }
 
 // ---- one token at a time -----------------------------------------------------------------------------------------
 
 struct StepShard::Impl {
   Impl(const ModelConfig& c, std::size_t r)
-      : config(c), layout(c), rows(as_index(r)), width(c.width), head_size(c.width / c.heads), rotary(head_size),
+      : config(c),
+        layout(c),
+        rows(as_index(r)),
+        width(c.width),
+        head_size(c.width / c.heads),
+        rotary(head_size),
         cache(c.layers) {
     for (Cache& layer : cache) {
       layer.keys = Matrix::Zero(rows * config.context, width);
@@ -369,8 +383,8 @@ void StepShard::step(const float* weights, std::span<const TokenId> tokens, floa
 
 // ---- the optimizer -----------------------------------------------------------------------------------------------
 
-void adam_update(const AdamStep& step, std::span<float> weights, std::span<const float> gradient, std::span<float> first,
-                 std::span<float> second) {
+void adam_update(const AdamStep& step, std::span<float> weights, std::span<const float> gradient,
+                 std::span<float> first, std::span<float> second) {
   using Vector = Eigen::Map<Column>;
   const Index n = as_index(weights.size());
   Vector w(weights.data(), n), m(first.data(), n), v(second.data(), n);

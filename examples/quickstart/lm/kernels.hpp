@@ -19,8 +19,8 @@ class Shard {
   ~Shard();
   Shard(Shard&&) noexcept;
 
-  /// Sum of -ln q(target) over the positions that have a target. `inputs` and `targets` are rows x length. With `gradient`
-  /// not null, adds `scale` times the gradient of that sum to it.
+  /// Sum of -ln q(target) over the positions that have a target. `inputs` and `targets` are rows x length. With
+  /// `gradient` not null, adds `scale` times the gradient of that sum to it.
   double loss(const float* weights, std::span<const TokenId> inputs, std::span<const TokenId> targets, float scale,
               float* gradient);
   /// Logits of the positions first .. length-1 of the only row (rows == 1), row-major.
@@ -49,8 +49,8 @@ class StepShard {
 struct AdamStep {
   float rate, beta1, beta2, correction1, correction2, decay, gradient_scale;
 };
-void adam_update(const AdamStep& step, std::span<float> weights, std::span<const float> gradient, std::span<float> first,
-                 std::span<float> second);
+void adam_update(const AdamStep& step, std::span<float> weights, std::span<const float> gradient,
+                 std::span<float> first, std::span<float> second);
 /// sum[i] += part[i].
 void add_to(std::span<float> sum, std::span<const float> part);
 /// Sum of squares.

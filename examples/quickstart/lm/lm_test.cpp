@@ -77,7 +77,8 @@ TEST_CASE("the decoder agrees with teacher forcing, past the context too") {
     Decoder decoder(model, 2, threads);
     for (std::size_t t = 0; t < first.size(); ++t) {
       (void)decoder.step(std::vector<TokenId>{first[t], second[t]});
-      for (std::size_t v = 0; v < kTiny.vocab; ++v) REQUIRE(decoder.row(1)[v] == Approx(expected[t * kTiny.vocab + v]).margin(1e-5));
+      for (std::size_t v = 0; v < kTiny.vocab; ++v)
+        REQUIRE(decoder.row(1)[v] == Approx(expected[t * kTiny.vocab + v]).margin(1e-5));
     }
   }
 }
@@ -160,8 +161,8 @@ TEST_CASE("tokenizer: round trip, determinism, hostile files") {
   CHECK(tokenizer.encode(text).size() < text.size());
   REQUIRE(tokenizer.save(file));
   CHECK(Tokenizer::load(file).value().encode(odd) == tokenizer.encode(odd));
-  for (const char* bad : {"", "quickstart-bpe 2\n", "quickstart-bpe 1\n1 2 3\n", "quickstart-bpe 1\n1\n", "quickstart-bpe 1\n1 256\n",
-                          "quickstart-bpe 1\n-1 2\n", "quickstart-bpe 1\n\n1 2\n"}) {
+  for (const char* bad : {"", "quickstart-bpe 2\n", "quickstart-bpe 1\n1 2 3\n", "quickstart-bpe 1\n1\n",
+                          "quickstart-bpe 1\n1 256\n", "quickstart-bpe 1\n-1 2\n", "quickstart-bpe 1\n\n1 2\n"}) {
     REQUIRE(write_file(file, bad));
     INFO(bad);
     CHECK(Tokenizer::load(file).error().code == ErrorCode::bad_input);
@@ -180,7 +181,10 @@ TEST_CASE("the parts of the corpus share no line") {
 TEST_CASE("documents: accounts are chosen, bad lines are named") {
   const Scratch scratch;
   const auto file = scratch.path / "ledger.jsonl";
-  const std::string good = R"({"account":"a","prompt":[1,2],"tokens":[3]})" "\n" R"({"account":"b","prompt":[4],"tokens":[5,6]})" "\n";
+  const std::string good = R"({"account":"a","prompt":[1,2],"tokens":[3]})"
+                           "\n"
+                           R"({"account":"b","prompt":[4],"tokens":[5,6]})"
+                           "\n";
   REQUIRE(write_file(file, good));
   CHECK(read_documents(file, 17, {}).value().size() == 2);
   CHECK(read_documents(file, 17, {"b"}).value() == std::vector<std::vector<TokenId>>{{4, 5, 6}});
@@ -198,7 +202,8 @@ TEST_CASE("the suspect process answers its protocol") {
 
   const auto single = ask(R"({"op":"generate","prompt":[1,2],"n":12,"seed":5,"temperature_milli":700})");
   CHECK(single.at("tokens").as_array().size() == 12);
-  const auto batch = ask(R"({"op":"generate","batch":[{"prompt":[3],"n":2,"seed":9},{"prompt":[1,2],"n":12,"seed":5}],"temperature_milli":700})");
+  const auto batch = ask(
+      R"({"op":"generate","batch":[{"prompt":[3],"n":2,"seed":9},{"prompt":[1,2],"n":12,"seed":5}],"temperature_milli":700})");
   CHECK(batch.at("batch").as_array()[1].as_object().at("tokens") == single.at("tokens"));
 
   const auto scores = ask(R"({"op":"score","tokens":[1,2,3,4,5],"from":2,"top":17,"samples":4,"seed":1})");
@@ -220,13 +225,28 @@ TEST_CASE("the suspect process answers its protocol") {
 
 TEST_CASE("the suspect process refuses what is malformed") {
   const Model model = Model::init(kTiny, 2).value();
-  for (const char* bad : {
-           "", "{", "[]", "1", "{}", R"({"op":1})", R"({"op":"x"})", R"({"op":"generate"})", R"({"op":"generate","prompt":[],"n":1})",
-           R"({"op":"generate","prompt":[17],"n":1})", R"({"op":"generate","prompt":[-1],"n":1})", R"({"op":"generate","prompt":[1.5],"n":1})",
-           R"({"op":"generate","prompt":[1],"n":-1})", R"({"op":"generate","prompt":[1],"n":99999999})", R"({"op":"generate","batch":[1]})",
-           R"({"op":"generate","batch":{}})", R"({"op":"score","tokens":[1,2],"from":0})", R"({"op":"score","tokens":[1,2],"from":3})",
-           R"({"op":"score","tokens":[1,2],"from":1,"top":18})", R"({"op":"score","tokens":"x","from":1})",
-           R"({"op":"generate","prompt":[1],"n":1,"seed":-4})", R"({"op":"generate","prompt":[1],"n":1,"temperature_milli":"a"})"}) {
+  for (const char* bad : {"",
+                          "{",
+                          "[]",
+                          "1",
+                          "{}",
+                          R"({"op":1})",
+                          R"({"op":"x"})",
+                          R"({"op":"generate"})",
+                          R"({"op":"generate","prompt":[],"n":1})",
+                          R"({"op":"generate","prompt":[17],"n":1})",
+                          R"({"op":"generate","prompt":[-1],"n":1})",
+                          R"({"op":"generate","prompt":[1.5],"n":1})",
+                          R"({"op":"generate","prompt":[1],"n":-1})",
+                          R"({"op":"generate","prompt":[1],"n":99999999})",
+                          R"({"op":"generate","batch":[1]})",
+                          R"({"op":"generate","batch":{}})",
+                          R"({"op":"score","tokens":[1,2],"from":0})",
+                          R"({"op":"score","tokens":[1,2],"from":3})",
+                          R"({"op":"score","tokens":[1,2],"from":1,"top":18})",
+                          R"({"op":"score","tokens":"x","from":1})",
+                          R"({"op":"generate","prompt":[1],"n":1,"seed":-4})",
+                          R"({"op":"generate","prompt":[1],"n":1,"temperature_milli":"a"})"}) {
     INFO(bad);
     CHECK(json::parse(answer(model, "s", bad, 1)).as_object().contains("error"));
   }

@@ -33,9 +33,9 @@ using Words = std::span<const std::string_view>;
 using heirmark::Error;
 
 // Evaluates to the value of a Result, or leaves the function with its error.
-#define QS_TRY(name, expression)                                  \
-  auto name##_result = (expression);                              \
-  if (!name##_result) return std::move(name##_result).error();    \
+#define QS_TRY(name, expression)                               \
+  auto name##_result = (expression);                           \
+  if (!name##_result) return std::move(name##_result).error(); \
   [[maybe_unused]] auto name = std::move(name##_result).value()
 
 Result<std::vector<TokenId>> part_tokens(const Options& options, const Tokenizer& tokenizer) {
@@ -66,7 +66,8 @@ Result<Model> model_of(const Options& options) {
 }
 
 void print_progress(const Progress& p) {
-  std::fprintf(stderr, "step %5d/%d  loss %.3f nats/token  %.0f tokens/s\n", p.step, p.steps, p.loss, p.tokens_per_second);
+  std::fprintf(stderr, "step %5d/%d  loss %.3f nats/token  %.0f tokens/s\n", p.step, p.steps, p.loss,
+               p.tokens_per_second);
 }
 
 Result<void> run_tokenizer(Words words) {
@@ -77,13 +78,15 @@ Result<void> run_tokenizer(Words words) {
   QS_TRY(text, read_file(file));
   QS_TRY(tokenizer, Tokenizer::train(text, vocab));
   const std::size_t tokens = tokenizer.encode(text).size();
-  std::fprintf(stderr, "%u tokens in the vocabulary; the text is %zu tokens, %.2f bytes each\n", tokenizer.vocab(), tokens,
-               static_cast<double>(text.size()) / static_cast<double>(tokens));
+  std::fprintf(stderr, "%u tokens in the vocabulary; the text is %zu tokens, %.2f bytes each\n", tokenizer.vocab(),
+               tokens, static_cast<double>(text.size()) / static_cast<double>(tokens));
   return tokenizer.save(out);
 }
 
 Result<void> run_train(Words words) {
-  QS_TRY(options, Options::parse(words, {"text", "part", "tokenizer", "out", "init", "seed", "steps", "batch", "rate", "width", "layers", "context", "threads", "documents", "documents-share", "accounts"}));
+  QS_TRY(options,
+         Options::parse(words, {"text", "part", "tokenizer", "out", "init", "seed", "steps", "batch", "rate", "width",
+                                "layers", "context", "threads", "documents", "documents-share", "accounts"}));
   QS_TRY(out, options.required("out"));
   QS_TRY(tokenizer, tokenizer_of(options));
   TrainingPlan plan;
@@ -96,15 +99,22 @@ Result<void> run_train(Words words) {
   QS_TRY(layers, options.number<std::uint32_t>("layers", 2, 1, 16));
   QS_TRY(context, options.number<std::uint32_t>("context", 128, 2, 1024));
   QS_TRY(threads, options.number("threads", 2u, 1u, 64u));
-  const ModelConfig config{.vocab = tokenizer.vocab(), .width = width, .layers = layers, .heads = std::max(1u, width / 32), .hidden = 4 * width, .context = context};
+  const ModelConfig config{.vocab = tokenizer.vocab(),
+                           .width = width,
+                           .layers = layers,
+                           .heads = std::max(1u, width / 32),
+                           .hidden = 4 * width,
+                           .context = context};
   QS_TRY(model, options.has("init") ? Model::load(options.text("init", "")) : Model::init(config, seed));
   QS_TRY(share, options.number("documents-share", 0.1, 1e-4, 0.9999));
   const bool mixed = options.has("documents");
   plan.sources.push_back({.stream = std::move(stream), .documents = {}, .share = mixed ? 1.0 - share : 1.0});
   if (mixed) {
-    QS_TRY(documents, read_documents(options.text("documents", ""), tokenizer.vocab(), split(options.text("accounts", ""))));
+    QS_TRY(documents,
+           read_documents(options.text("documents", ""), tokenizer.vocab(), split(options.text("accounts", ""))));
     const double rows = share * steps * batch;
-    std::fprintf(stderr, "%zu documents, %.3g of the rows: each is seen about %.1f times\n", documents.size(), share, rows / static_cast<double>(documents.size()));
+    std::fprintf(stderr, "%zu documents, %.3g of the rows: each is seen about %.1f times\n", documents.size(), share,
+                 rows / static_cast<double>(documents.size()));
     plan.sources.push_back({.stream = {}, .documents = std::move(documents), .share = share});
   }
   if (model.config().vocab != tokenizer.vocab()) return Error{ErrorCode::bad_input, "the tokenizer is not the model's"};
@@ -136,7 +146,8 @@ Result<void> run_eval(Words words) {
   QS_TRY(tokenizer, tokenizer_of(options));
   QS_TRY(tokens, part_tokens(options, tokenizer));
   if (tokenizer.vocab() != model.config().vocab) return Error{ErrorCode::bad_input, "the tokenizer is not the model's"};
-  std::printf("%zu tokens: loss %.3f nats/token; unigram entropy %.3f\n", tokens.size(), model.loss(tokens, 2), unigram_entropy(tokens, model.config().vocab));
+  std::printf("%zu tokens: loss %.3f nats/token; unigram entropy %.3f\n", tokens.size(), model.loss(tokens, 2),
+              unigram_entropy(tokens, model.config().vocab));
   return {};
 }
 
@@ -156,7 +167,8 @@ Result<void> run_generate(Words words) {
   const auto since = std::chrono::steady_clock::now();
   const auto texts = generate(model, requests, 2);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
-  for (const auto& text : texts) std::printf("%s%s\n----\n", tokenizer.decode(prompt).c_str(), tokenizer.decode(text).c_str());
+  for (const auto& text : texts)
+    std::printf("%s%s\n----\n", tokenizer.decode(prompt).c_str(), tokenizer.decode(text).c_str());
   std::fprintf(stderr, "%.0f tokens/s\n", samples * count / seconds);
   return {};
 }
@@ -177,12 +189,13 @@ int run(Words words) {
     return 0;
   }
   const Words rest = words.empty() ? words : words.subspan(1);
-  const Result<void> done = command == "tokenizer" ? run_tokenizer(rest)
-                            : command == "train"   ? run_train(rest)
-                            : command == "eval"    ? run_eval(rest)
+  const Result<void> done = command == "tokenizer"  ? run_tokenizer(rest)
+                            : command == "train"    ? run_train(rest)
+                            : command == "eval"     ? run_eval(rest)
                             : command == "generate" ? run_generate(rest)
-                            : command == "serve"   ? run_serve(rest)
-                                                   : Result<void>(Error{ErrorCode::usage, "unknown command; try quickstart-lm help"});
+                            : command == "serve"
+                                ? run_serve(rest)
+                                : Result<void>(Error{ErrorCode::usage, "unknown command; try quickstart-lm help"});
   if (done) return 0;
   std::fprintf(stderr, "quickstart-lm: %s\n", done.error().message.c_str());
   return static_cast<int>(done.error().code);

@@ -34,7 +34,8 @@ void run_jobs(std::size_t jobs, unsigned threads, const Job& job) {
 /// shuffled rounds.
 class Dealer {
  public:
-  Dealer(const TrainingPlan& plan, std::size_t context) : sources_(plan.sources), context_(context), rng_(plan.seed, 1) {
+  Dealer(const TrainingPlan& plan, std::size_t context)
+      : sources_(plan.sources), context_(context), rng_(plan.seed, 1) {
     double total = 0.0;
     for (const Source& source : sources_) total += source.share;
     for (const Source& source : sources_) {
@@ -81,21 +82,25 @@ class Dealer {
 Result<void> check_text(std::span<const TokenId> text, std::uint32_t vocab, const char* what) {
   for (const TokenId token : text) {
     if (token >= vocab) {
-      return heirmark::Error{ErrorCode::bad_input, std::string(what) + ": token " + std::to_string(token) + " is outside the vocabulary"};
+      return heirmark::Error{ErrorCode::bad_input,
+                             std::string(what) + ": token " + std::to_string(token) + " is outside the vocabulary"};
     }
   }
   return {};
 }
 
 Result<void> check_plan(const TrainingPlan& plan, const ModelConfig& config) {
-  if (plan.steps < 1 || plan.batch < 1 || plan.warmup < 0 || plan.report_every < 1) return usage("training: steps and batch must be positive");
+  if (plan.steps < 1 || plan.batch < 1 || plan.warmup < 0 || plan.report_every < 1)
+    return usage("training: steps and batch must be positive");
   if (!(plan.peak_rate > 0.0 && plan.peak_rate < 1.0) || !(plan.weight_decay >= 0.0 && plan.weight_decay < 10.0)) {
     return usage("training: learning rate or weight decay out of range");
   }
   if (plan.sources.empty()) return usage("training: no text");
   for (const Source& source : plan.sources) {
-    if (!(source.share > 0.0) || !std::isfinite(source.share)) return usage("training: a source's share must be positive");
-    if (source.documents.empty() && source.stream.size() < config.context + 2) return usage("training: a stream is shorter than the context");
+    if (!(source.share > 0.0) || !std::isfinite(source.share))
+      return usage("training: a source's share must be positive");
+    if (source.documents.empty() && source.stream.size() < config.context + 2)
+      return usage("training: a stream is shorter than the context");
     if (auto ok = check_text(source.stream, config.vocab, "training stream"); !ok) return ok;
     for (const auto& document : source.documents) {
       if (document.size() < 2) return usage("training: a document has less than two tokens");
@@ -149,7 +154,9 @@ Result<Model> Model::init(const ModelConfig& config, std::uint64_t seed) {
   const auto fill = [&](std::size_t at, std::size_t count, double deviation) {
     for (std::size_t i = at; i < at + count; ++i) model.weights_[i] = static_cast<float>(deviation * rng.normal());
   };
-  const auto ones = [&](std::size_t at) { std::fill_n(model.weights_.begin() + static_cast<std::ptrdiff_t>(at), config.width, 1.0f); };
+  const auto ones = [&](std::size_t at) {
+    std::fill_n(model.weights_.begin() + static_cast<std::ptrdiff_t>(at), config.width, 1.0f);
+  };
   const std::size_t width = config.width, hidden = config.hidden;
   const double scale = 1.0 / std::sqrt(static_cast<double>(width));
   const double residual = 1.0 / std::sqrt(2.0 * config.layers);  // each layer adds twice to the stream
@@ -189,12 +196,14 @@ Result<void> Model::train(const TrainingPlan& plan) {
     for (std::size_t r = 0; r < rows; ++r) {
       dealer.deal(std::span(inputs).subspan(r * context, context), std::span(targets).subspan(r * context, context));
     }
-    const auto wanted = static_cast<double>(std::count_if(targets.begin(), targets.end(), [](TokenId t) { return t != kNoTarget; }));
+    const auto wanted =
+        static_cast<double>(std::count_if(targets.begin(), targets.end(), [](TokenId t) { return t != kNoTarget; }));
     run_jobs(shards, plan.threads, [&](std::size_t s) {
       std::fill(gradient[s].begin(), gradient[s].end(), 0.0f);
       const std::size_t at = first_row[s] * context, count = (first_row[s + 1] - first_row[s]) * context;
-      loss[s] = workers[s].loss(weights.data(), std::span(inputs).subspan(at, count), std::span(targets).subspan(at, count),
-                                static_cast<float>(1.0 / wanted), gradient[s].data());
+      loss[s] =
+          workers[s].loss(weights.data(), std::span(inputs).subspan(at, count), std::span(targets).subspan(at, count),
+                          static_cast<float>(1.0 / wanted), gradient[s].data());
     });
 
     // Sum the shards and take the norm in fixed pieces, then update the same pieces.
@@ -225,7 +234,8 @@ Result<void> Model::train(const TrainingPlan& plan) {
     seen_targets += wanted;
     if (plan.on_progress && ((step + 1) % plan.report_every == 0 || step + 1 == plan.steps)) {
       const auto now = std::chrono::steady_clock::now();
-      plan.on_progress({step + 1, plan.steps, seen_loss / seen_targets, seen_targets / std::chrono::duration<double>(now - since).count()});
+      plan.on_progress({step + 1, plan.steps, seen_loss / seen_targets,
+                        seen_targets / std::chrono::duration<double>(now - since).count()});
       seen_loss = seen_targets = 0.0;
       since = now;
     }

@@ -56,20 +56,20 @@ Result<void> Model::save(const std::filesystem::path& file) const {
 }
 
 Result<Model> Model::load(const std::filesystem::path& file) {
-  const auto bad = [&](const char* what) {
-    return heirmark::Error{ErrorCode::bad_input, file.string() + ": " + what};
-  };
+  const auto bad = [&](const char* what) { return heirmark::Error{ErrorCode::bad_input, file.string() + ": " + what}; };
   auto read = read_file(file);
   if (!read) return std::move(read).error();
   const std::string_view bytes = *read;
-  if (bytes.size() < kHead + kDigest || bytes.substr(0, kMagic.size()) != kMagic) return bad("not a model of this program");
+  if (bytes.size() < kHead + kDigest || bytes.substr(0, kMagic.size()) != kMagic)
+    return bad("not a model of this program");
   std::array<std::uint32_t, 6> sizes{};
   std::memcpy(sizes.data(), bytes.data() + kMagic.size(), sizeof sizes);
   const ModelConfig config{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]};
   if (auto ok = config.check(); !ok) return std::move(ok).error().at(file.string());
   const std::size_t count = Layout(config).total;
   if (bytes.size() != kHead + count * sizeof(float) + kDigest) return bad("the file's size does not fit its header");
-  if (sha256(bytes.substr(0, bytes.size() - kDigest)) != bytes.substr(bytes.size() - kDigest)) return bad("the digest does not match");
+  if (sha256(bytes.substr(0, bytes.size() - kDigest)) != bytes.substr(bytes.size() - kDigest))
+    return bad("the digest does not match");
   Floats weights(count);
   std::memcpy(weights.data(), bytes.data() + kHead, count * sizeof(float));
   for (const float w : weights) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <charconv>
+#include <heirmark/result.hpp>
 #include <initializer_list>
 #include <map>
 #include <span>
@@ -9,14 +10,13 @@
 #include <string_view>
 #include <vector>
 
-#include <heirmark/result.hpp>
-
 namespace quickstart {
 
 class Options {
  public:
   /// `known` are the names without dashes. What is not an option is kept in order as an argument.
-  static heirmark::Result<Options> parse(std::span<const std::string_view> words, std::initializer_list<std::string_view> known) {
+  static heirmark::Result<Options> parse(std::span<const std::string_view> words,
+                                         std::initializer_list<std::string_view> known) {
     Options options;
     for (std::size_t i = 0; i < words.size(); ++i) {
       if (!words[i].starts_with("--")) {
@@ -24,7 +24,8 @@ class Options {
         continue;
       }
       const std::string_view name = words[i].substr(2);
-      if (std::find(known.begin(), known.end(), name) == known.end()) return usage("unknown option --" + std::string(name));
+      if (std::find(known.begin(), known.end(), name) == known.end())
+        return usage("unknown option --" + std::string(name));
       if (i + 1 == words.size()) return usage("--" + std::string(name) + " needs a value");
       if (!options.values_.emplace(name, words[++i]).second) return usage("--" + std::string(name) + " is given twice");
     }

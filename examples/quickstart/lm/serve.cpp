@@ -25,7 +25,8 @@ struct Refusal {
   std::string message;
 };
 
-std::uint64_t whole(const json::object& from, std::string_view key, std::uint64_t low, std::uint64_t high, std::optional<std::uint64_t> fallback = {}) {
+std::uint64_t whole(const json::object& from, std::string_view key, std::uint64_t low, std::uint64_t high,
+                    std::optional<std::uint64_t> fallback = {}) {
   const json::value* found = from.if_contains(key);
   if (found == nullptr && fallback) return *fallback;
   std::uint64_t value = 0;
@@ -44,7 +45,8 @@ std::vector<TokenId> token_list(const json::object& from, std::string_view key, 
   const json::value* found = from.if_contains(key);
   if (found == nullptr || !found->is_array()) throw Refusal{std::string(key) + ": expected a list of token ids"};
   const json::array& list = found->get_array();
-  if (list.empty() || list.size() > kMaxTokens) throw Refusal{std::string(key) + ": expected 1 to " + std::to_string(kMaxTokens) + " tokens"};
+  if (list.empty() || list.size() > kMaxTokens)
+    throw Refusal{std::string(key) + ": expected 1 to " + std::to_string(kMaxTokens) + " tokens"};
   std::vector<TokenId> tokens;
   tokens.reserve(list.size());
   for (const json::value& item : list) {
@@ -75,13 +77,15 @@ json::object op_generate(const Model& model, const json::object& request, unsign
     wanted.push_back(generate_request(request, model.config(), temperature));
     return {{"tokens", to_json(generate(model, wanted, threads)[0])}};
   }
-  if (!batch->is_array() || batch->get_array().size() > kMaxBatch) throw Refusal{"batch: expected a list of at most 1024 requests"};
+  if (!batch->is_array() || batch->get_array().size() > kMaxBatch)
+    throw Refusal{"batch: expected a list of at most 1024 requests"};
   for (const json::value& item : batch->get_array()) {
     if (!item.is_object()) throw Refusal{"batch: expected objects"};
     wanted.push_back(generate_request(item.get_object(), model.config(), temperature));
   }
   json::array replies;
-  for (const auto& tokens : generate(model, wanted, threads)) replies.push_back(json::object{{"tokens", to_json(tokens)}});
+  for (const auto& tokens : generate(model, wanted, threads))
+    replies.push_back(json::object{{"tokens", to_json(tokens)}});
   return {{"batch", std::move(replies)}};
 }
 
@@ -93,9 +97,8 @@ json::array top_tokens(std::span<const float> logits, std::size_t count, std::ve
   const double normalizer = static_cast<double>(greatest) + std::log(total);
   order.resize(logits.size());
   for (std::size_t v = 0; v < order.size(); ++v) order[v] = static_cast<TokenId>(v);
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(), [&](TokenId a, TokenId b) {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-  });
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
+                    [&](TokenId a, TokenId b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
   json::array top;
   top.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -129,7 +132,10 @@ json::object op_score(const Model& model, const json::object& request) {
 }
 
 json::object op_hello(const Model& model, const std::string& name) {
-  return {{"name", name}, {"vocab", model.config().vocab}, {"context", model.config().context}, {"weights_digest", model.digest()}};
+  return {{"name", name},
+          {"vocab", model.config().vocab},
+          {"context", model.config().context},
+          {"weights_digest", model.digest()}};
 }
 
 json::object reply(const Model& model, const std::string& name, const std::string& line, unsigned threads) {

@@ -62,7 +62,8 @@ void Tokenizer::add_merge(TokenId left, TokenId right) {
 }
 
 Result<Tokenizer> Tokenizer::train(std::string_view text, std::uint32_t vocab) {
-  if (vocab < 256 || vocab > kMaxVocab) return heirmark::Error{heirmark::ErrorCode::usage, "tokenizer: the vocabulary must be 256 .. 65536"};
+  if (vocab < 256 || vocab > kMaxVocab)
+    return heirmark::Error{heirmark::ErrorCode::usage, "tokenizer: the vocabulary must be 256 .. 65536"};
   std::map<std::string_view, std::int64_t> words;
   while (!text.empty()) {
     const std::string_view word = next_word(text);
@@ -74,7 +75,7 @@ Result<Tokenizer> Tokenizer::train(std::string_view text, std::uint32_t vocab) {
     std::int64_t count;
   };
   std::vector<Word> list;
-  std::unordered_map<std::uint64_t, std::int64_t> count;         // of each pair
+  std::unordered_map<std::uint64_t, std::int64_t> count;           // of each pair
   std::unordered_map<std::uint64_t, std::set<std::size_t>> where;  // words that may hold the pair
   const auto tally = [&](std::size_t w, std::int64_t sign) {
     const Word& word = list[w];
@@ -177,7 +178,8 @@ Result<Tokenizer> Tokenizer::load(const std::filesystem::path& file) {
     if (tokenizer.vocab() >= kMaxVocab) return bad("too many merges");
     if (left >= tokenizer.vocab() || right >= tokenizer.vocab()) return bad("a merge of tokens that do not exist yet");
     // A hostile file could double the length with every line.
-    if (tokenizer.piece_[left].size() + tokenizer.piece_[right].size() > 256) return bad("a token is longer than 256 bytes");
+    if (tokenizer.piece_[left].size() + tokenizer.piece_[right].size() > 256)
+      return bad("a token is longer than 256 bytes");
     tokenizer.add_merge(left, right);
   }
   return tokenizer;

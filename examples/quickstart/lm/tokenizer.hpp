@@ -4,13 +4,12 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <heirmark/result.hpp>
+#include <heirmark/types.hpp>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
-
-#include <heirmark/result.hpp>
-#include <heirmark/types.hpp>
 
 namespace quickstart {
 
