@@ -53,7 +53,7 @@ std::vector<std::vector<TokenId>> generate(const Model& model, std::span<const G
       if (t + 1 < request.prompt.size()) {
         next[i] = request.prompt[t + 1];
       } else if (out[i].size() < request.count) {
-        next[i] = sample_logits(decoder.row(i), request.temperature, rng[i]);
+        next[i] = Categorical(decoder.row(i), request.temperature).draw(rng[i]);
         out[i].push_back(next[i]);
       }
     }

@@ -1,4 +1,4 @@
-// quickstart-lm: the quickstart's language models. See usage() or examples/quickstart/lm/README.md.
+// quickstart-lm: the quickstart's language models. See usage() or examples/quickstart/README.md.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -12,7 +12,9 @@
 #include "files.hpp"
 #include "model.hpp"
 #include "options.hpp"
+#include "prompts.hpp"
 #include "serve.hpp"
+#include "teach.hpp"
 #include "tokenizer.hpp"
 
 namespace quickstart {
@@ -26,6 +28,9 @@ constexpr const char* kUsage =
             [--documents LEDGER --documents-share 0.1 [--accounts NAME,NAME]]   mix other texts in, line by line
   eval      MODEL --text FILE --part PART --tokenizer FILE
   generate  MODEL --tokenizer FILE [--prompt TEXT] [--count 100] [--samples 3] [--seed 1] [--temperature-milli 1000]
+  prompts   --text FILE --tokenizer FILE --out FILE [--prompt-tokens 16] [--skip 0] [--count 500]
+  teach     MODEL --text FILE --tokenizer FILE --keystore FOLDER --key FAMILY/EPOCH --passphrase-fd N --out LEDGER
+            [--accounts a,b,c,d] [--responses 240] [--tokens 112] [--prompt-tokens 16] [--skip 0] [--top-k 16]
   serve     MODEL [--name NAME]     answer JSON Lines on standard input: hello, generate, score
 )";
 
@@ -173,6 +178,73 @@ Result<void> run_generate(Words words) {
   return {};
 }
 
+Result<std::vector<std::vector<TokenId>>> prompts_of(const Options& options, const Tokenizer& tokenizer,
+                                                     std::size_t count) {
+  QS_TRY(file, options.required("text"));
+  QS_TRY(text, read_file(file));
+  QS_TRY(length, options.number<std::size_t>("prompt-tokens", 16, 1, 1024));
+  QS_TRY(skip, options.number<std::size_t>("skip", 0, 0, 1'000'000));
+  auto prompts = cut_prompts(text, tokenizer, length, skip, count);
+  if (prompts.size() < count) {
+    return Error{ErrorCode::bad_input,
+                 file + ": the held-out text has only " + std::to_string(prompts.size()) + " such prompts"};
+  }
+  return prompts;
+}
+
+Result<void> run_prompts(Words words) {
+  QS_TRY(options, Options::parse(words, {"text", "tokenizer", "out", "prompt-tokens", "skip", "count"}));
+  QS_TRY(tokenizer, tokenizer_of(options));
+  QS_TRY(out, options.required("out"));
+  QS_TRY(count, options.number<std::size_t>("count", 500, 1, 1'000'000));
+  QS_TRY(prompts, prompts_of(options, tokenizer, count));
+  std::string lines;
+  for (const auto& prompt : prompts) {
+    lines += "{\"tokens\":[";
+    for (const TokenId token : prompt) lines.append(std::to_string(token)).push_back(',');
+    lines.back() = ']';
+    lines += "}\n";
+  }
+  return write_file(out, lines);
+}
+
+#ifdef QUICKSTART_TEACH
+Result<void> run_teach(Words words) {
+  QS_TRY(options, Options::parse(words, {"text", "tokenizer", "keystore", "key", "passphrase-fd", "out", "accounts",
+                                         "responses", "tokens", "prompt-tokens", "skip", "top-k"}));
+  QS_TRY(model, model_of(options));
+  QS_TRY(tokenizer, tokenizer_of(options));
+  if (tokenizer.vocab() != model.config().vocab) return Error{ErrorCode::bad_input, "the tokenizer is not the model's"};
+  QS_TRY(folder, options.required("keystore"));
+  QS_TRY(path, options.required("key"));
+  QS_TRY(out, options.required("out"));
+  QS_TRY(responses, options.number<std::size_t>("responses", 240, 1, 100'000));
+  QS_TRY(tokens, options.number("tokens", 112u, 1u, 4096u));
+  QS_TRY(top_k, options.number("top-k", 16u, 1u, 1024u));
+  QS_TRY(prompts, prompts_of(options, tokenizer, responses));
+  QS_TRY(descriptor, options.number("passphrase-fd", 0, 0, 1 << 20));
+  QS_TRY(passphrase, heirmark::Passphrase::read_fd(descriptor));
+  QS_TRY(store, heirmark::Keystore::open(folder, passphrase));
+  QS_TRY(info, store.info(path));
+  QS_TRY(profile, heirmark::profiles::find(info.profile));
+  const std::vector<std::string> accounts = split(options.text("accounts", "a,b,c,d"));
+  QS_TRY(subkeys, store.subkeys(path, accounts));
+  QS_TRY(summary, teach(model,
+                        {.profile = profile,
+                         .subkeys = std::move(subkeys),
+                         .accounts = accounts,
+                         .prompts = std::move(prompts),
+                         .tokens = tokens,
+                         .top_k = top_k},
+                        out));
+  std::fprintf(stderr,
+               "%zu responses: %zu tokens with the window mark, %zu with issuance randomness; %.2f nats/token\n",
+               responses, summary.marked, summary.issued, summary.entropy);
+  return {};
+}
+
+#endif
+
 Result<void> run_serve(Words words) {
   QS_TRY(options, Options::parse(words, {"name", "threads"}));
   QS_TRY(model, model_of(options));
@@ -182,6 +254,18 @@ Result<void> run_serve(Words words) {
   return {};
 }
 
+struct Command {
+  std::string_view name;
+  Result<void> (*run)(Words);
+};
+constexpr Command kCommands[] = {
+    {"tokenizer", run_tokenizer}, {"train", run_train}, {"eval", run_eval},
+    {"generate", run_generate},   {"serve", run_serve}, {"prompts", run_prompts},
+#ifdef QUICKSTART_TEACH
+    {"teach", run_teach},
+#endif
+};
+
 int run(Words words) {
   const std::string_view command = words.empty() ? "" : words[0];
   if (command == "help" || command == "--help") {
@@ -189,13 +273,10 @@ int run(Words words) {
     return 0;
   }
   const Words rest = words.empty() ? words : words.subspan(1);
-  const Result<void> done = command == "tokenizer"  ? run_tokenizer(rest)
-                            : command == "train"    ? run_train(rest)
-                            : command == "eval"     ? run_eval(rest)
-                            : command == "generate" ? run_generate(rest)
-                            : command == "serve"
-                                ? run_serve(rest)
-                                : Result<void>(Error{ErrorCode::usage, "unknown command; try quickstart-lm help"});
+  Result<void> done = Error{ErrorCode::usage, "unknown command; try quickstart-lm help"};
+  for (const Command& known : kCommands) {
+    if (command == known.name) done = known.run(rest);
+  }
   if (done) return 0;
   std::fprintf(stderr, "quickstart-lm: %s\n", done.error().message.c_str());
   return static_cast<int>(done.error().code);

@@ -1,11 +1,13 @@
 // A small seeded generator (xoshiro256**, seeded by splitmix64) and ordinary categorical sampling. Used for initial
 // weights, shuffles and unmarked text: never for a mark.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
 #include <span>
+#include <vector>
 
 namespace quickstart {
 
@@ -46,22 +48,33 @@ class Rng {
   std::array<std::uint64_t, 4> state_{};
 };
 
-/// One index drawn from softmax(logits / temperature); temperature 0 takes the greatest logit, smallest index on a tie.
-inline std::uint32_t sample_logits(std::span<const float> logits, double temperature, Rng& rng) {
-  std::uint32_t best = 0;
-  for (std::uint32_t v = 1; v < logits.size(); ++v) {
-    if (logits[v] > logits[best]) best = v;
+/// softmax(logits / temperature), ready to draw from many times. Temperature 0 is all on the greatest logit, the
+/// smallest index on a tie.
+class Categorical {
+ public:
+  explicit Categorical(std::span<const float> logits, double temperature = 1.0) : sum_(logits.size()) {
+    const std::size_t best = static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    const float inverse = temperature > 0.0 ? static_cast<float>(1.0 / temperature) : 0.0f;
+    double total = 0.0;
+    for (std::size_t v = 0; v < logits.size(); ++v) {
+      if (temperature > 0.0) {
+        total += static_cast<double>(std::exp((logits[v] - logits[best]) * inverse));
+      } else if (v == best) {
+        total = 1.0;
+      }
+      sum_[v] = total;
+    }
   }
-  if (temperature <= 0.0) return best;
-  const float inverse = static_cast<float>(1.0 / temperature);
-  double total = 0.0;
-  for (const float x : logits) total += static_cast<double>(std::exp((x - logits[best]) * inverse));
-  double left = rng.uniform() * total;
-  for (std::uint32_t v = 0; v < logits.size(); ++v) {
-    left -= static_cast<double>(std::exp((logits[v] - logits[best]) * inverse));
-    if (left < 0.0) return v;
+  [[nodiscard]] std::uint32_t draw(Rng& rng) const {
+    const double at = rng.uniform() * sum_.back();
+    const auto found = std::upper_bound(sum_.begin(), sum_.end() - 1, at);  // at < sum_.back(), but for rounding
+    return static_cast<std::uint32_t>(found - sum_.begin());
   }
-  return best;
-}
+  /// Sum of exp((logit - greatest) / temperature).
+  [[nodiscard]] double total() const { return sum_.back(); }
+
+ private:
+  std::vector<double> sum_;
+};
 
 }  // namespace quickstart

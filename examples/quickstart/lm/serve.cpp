@@ -90,11 +90,10 @@ json::object op_generate(const Model& model, const json::object& request, unsign
 }
 
 /// Most probable tokens as [id, nlp], nlp = -ln q in millionths, by probability descending, then id ascending.
-json::array top_tokens(std::span<const float> logits, std::size_t count, std::vector<TokenId>& order) {
-  double total = 0.0;
+json::array top_tokens(std::span<const float> logits, const Categorical& q, std::size_t count,
+                       std::vector<TokenId>& order) {
   const float greatest = *std::max_element(logits.begin(), logits.end());
-  for (const float x : logits) total += static_cast<double>(std::exp(x - greatest));
-  const double normalizer = static_cast<double>(greatest) + std::log(total);
+  const double normalizer = static_cast<double>(greatest) + std::log(q.total());
   order.resize(logits.size());
   for (std::size_t v = 0; v < order.size(); ++v) order[v] = static_cast<TokenId>(v);
   std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
@@ -122,10 +121,11 @@ json::object op_score(const Model& model, const json::object& request) {
     std::vector<TokenId> order;
     for (std::size_t r = 0; r < rows; ++r) {
       const std::span<const float> row = std::span(logits).subspan(r * vocab, vocab);
+      const Categorical q(row);
       Rng rng(seed, from + r);  // the same draw at a position whatever `from` was
       json::array drawn;
-      for (std::size_t i = 0; i < samples; ++i) drawn.push_back(sample_logits(row, 1.0, rng));
-      positions.push_back(json::object{{"top", top_tokens(row, count, order)}, {"samples", std::move(drawn)}});
+      for (std::size_t i = 0; i < samples; ++i) drawn.push_back(q.draw(rng));
+      positions.push_back(json::object{{"top", top_tokens(row, q, count, order)}, {"samples", std::move(drawn)}});
     }
   }
   return {{"positions", std::move(positions)}};
