@@ -111,8 +111,8 @@ Result<void> run_train(Words words) {
                            .hidden = 4 * width,
                            .context = context};
   QS_TRY(model, options.has("init") ? Model::load(options.text("init", "")) : Model::init(config, seed));
-  QS_TRY(share, options.number("documents-share", 0.1, 1e-4, 0.9999));
-  const bool mixed = options.has("documents");
+  QS_TRY(share, options.number("documents-share", 0.1, 0.0, 0.9999));
+  const bool mixed = options.has("documents") && share > 0.0;
   plan.sources.push_back({.stream = std::move(stream), .documents = {}, .share = mixed ? 1.0 - share : 1.0});
   if (mixed) {
     QS_TRY(documents,
