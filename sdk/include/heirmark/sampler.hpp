@@ -7,6 +7,7 @@
 //
 // The engine never touches a key, a window or a PRF. A row that could not be marked says why in its status.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -57,15 +58,18 @@ class Sequence {
 
  private:
   friend class Sampler;
+  using Window = std::array<TokenId, 4>;  ///< the last h tokens at the end, padding before them
   Sequence() = default;
+  [[nodiscard]] bool seen(const Window& window) const;
+  void record(const Window& window);
+
   RequestId request_id_{};
   std::uint32_t account_slot_ = 0;
   std::uint32_t position_ = 0;
-  TokenId last_[4] = {kNoToken, kNoToken, kNoToken, kNoToken};  ///< last_[3] is the newest
-  int window_ = 2;
-  struct Window { TokenId w[4]; };
-  std::vector<Window> history_;          ///< windows of earlier window positions, sorted
-  bool pending_window_ = false;          ///< the next accept() records its window (the row was a window position)
+  Window last_ = {kNoToken, kNoToken, kNoToken, kNoToken};  ///< last_[3] is the newest
+  std::vector<Window> history_;  ///< windows of earlier window positions; the first sorted_ are in order
+  std::size_t sorted_ = 0;
+  bool in_call_ = false;         ///< a row of the call that runs now: it may not be in two
 };
 
 /// One row of a batch.
