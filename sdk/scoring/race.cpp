@@ -1,22 +1,15 @@
 #include "scoring/race.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "core/context.hpp"
+#include "core/dmath.hpp"
 
 namespace heirmark::scoring {
 namespace {
 
 constexpr std::uint64_t kWhole = std::uint64_t{1} << 32;
-
-/// -ln(1 - u), u = (word + 1/2) / 2^64.
-double exponential(std::uint64_t word) {
-  constexpr double unit = 0x1p-64;
-  if (word >> 63 == 0) return -std::log1p(-(static_cast<double>(word) + 0.5) * unit);
-  return -std::log((static_cast<double>(~word) + 0.5) * unit);
-}
 
 /// Bounds that hold whatever the last bits of a double do.
 constexpr double kSlack = 1e-9;
@@ -66,7 +59,7 @@ std::int32_t Race::choose(const core::KeyWords& row, std::span<const IssuedToken
   for (std::size_t i = 0; i < count; ++i) {
     if (runners_[i].bin / 16 != have) core::stream_block(row, core::kBinsCoarse, have = runners_[i].bin / 16, block);
     coarse_[i] = block[runners_[i].bin % 16];
-    reach = std::min(reach, exponential(static_cast<std::uint64_t>(coarse_[i]) << 32 | 0xFFFFFFFFu) / static_cast<double>(runners_[i].mass));
+    reach = std::min(reach, core::neg_log1m(static_cast<std::uint64_t>(coarse_[i]) << 32 | 0xFFFFFFFFu) / static_cast<double>(runners_[i].mass));
   }
   reach *= 1 + kSlack;
   double best = std::numeric_limits<double>::infinity();
@@ -74,14 +67,14 @@ std::int32_t Race::choose(const core::KeyWords& row, std::span<const IssuedToken
   for (std::size_t i = 0; i < count; ++i) {
     const auto mass = static_cast<double>(runners_[i].mass);
     const std::uint64_t high = static_cast<std::uint64_t>(coarse_[i]) << 32;
-    if (exponential(high) / mass > reach) continue;
-    const double time = exponential(high | core::stream_word(row, core::kBinsFine, runners_[i].bin)) / mass;
+    if (core::neg_log1m(high) / mass > reach) continue;
+    const double time = core::neg_log1m(high | core::stream_word(row, core::kBinsFine, runners_[i].bin)) / mass;
     if (time < best) {
       best = time;
       winner = runners_[i].bin;
     }
   }
-  if (sum < kWhole && exponential(core::stream_word64(row, core::kRest, 0)) / static_cast<double>(kWhole - sum) < best) return -1;
+  if (sum < kWhole && core::neg_log1m(core::stream_word64(row, core::kRest, 0)) / static_cast<double>(kWhole - sum) < best) return -1;
 
   std::int32_t choice = -1;
   double first = std::numeric_limits<double>::infinity();
@@ -91,7 +84,7 @@ std::int32_t Race::choose(const core::KeyWords& row, std::span<const IssuedToken
   for (std::size_t i = 0; i < phat.size(); ++i) {
     if (core::bin_of(phat[i].token) != winner) continue;
     if (inside == 1) return static_cast<std::int32_t>(i);
-    const double time = exponential(core::stream_word64(row, core::kInner, phat[i].token / core::kBins)) / static_cast<double>(phat[i].p);
+    const double time = core::neg_log1m(core::stream_word64(row, core::kInner, phat[i].token / core::kBins)) / static_cast<double>(phat[i].p);
     if (time < first || (time == first && phat[i].token < id)) {
       first = time;
       choice = static_cast<std::int32_t>(i);

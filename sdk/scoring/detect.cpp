@@ -1,0 +1,45 @@
+// What detect.hpp offers for an opening: subkeys out of the tree, then the work on words.
+#include <heirmark/detect.hpp>
+
+#include "scoring/family.hpp"
+
+namespace heirmark {
+namespace {
+
+core::KeyWords words_of(const Secret32& key) { return core::key_words(key.expose_secret().data()); }
+
+scoring::WindowKeys window_keys(const EpochSecret& epoch, std::uint32_t member) {
+  scoring::WindowKeys out{};
+  const auto keys = epoch.windows(member);
+  for (std::size_t c = 0; c < keys.size(); ++c) out.by_class[c] = words_of(keys[c]);
+  return out;
+}
+
+Result<std::uint32_t> member_of(const Opening& opening, std::optional<std::uint32_t> member) {
+  const std::uint32_t chosen = member.value_or(opening.live_index());
+  if (chosen >= opening.family_size())
+    return Error{ErrorCode::usage, "member " + std::to_string(chosen) + " is not in a family of " + std::to_string(opening.family_size())};
+  return chosen;
+}
+}  // namespace
+
+Result<Detection> detect(const Opening& opening, const PairSet& pairs, const DetectOptions& options, std::optional<std::uint32_t> member) {
+  const auto chosen = member_of(opening, member);
+  if (!chosen) return chosen.error();
+  const scoring::Family family{opening.profile(), opening.family_size(), *chosen,
+                               [&opening](std::uint32_t i) { return window_keys(opening.epoch(), i); }};
+  return scoring::detect_family(family, pairs, options, scoring::best_kernel());
+}
+
+Result<std::vector<IssuedChoice>> issued_choices(const Opening& opening, std::span<const IssuedResponse> ledger, std::optional<std::uint32_t> member) {
+  const auto chosen = member_of(opening, member);
+  if (!chosen) return chosen.error();
+  const scoring::IssuedKeys keys{words_of(opening.coin()), window_keys(opening.epoch(), *chosen),
+                                 [&opening, i = *chosen](std::string_view account) -> Result<core::KeyWords> {
+                                   if (!is_key_name(account)) return Error{ErrorCode::bad_input, std::string("no account name: ").append(account.substr(0, 80))};
+                                   return words_of(opening.epoch().issuance(i, account));
+                                 }};
+  return scoring::issued_choices_of(opening.profile(), keys, ledger);
+}
+
+}  // namespace heirmark
