@@ -61,7 +61,7 @@ class TokenHandler {
       into_.prompt_tokens = static_cast<std::uint64_t>(number);
       return true;
     }
-    return depth_ > 0 || refuse(ec, "expected an object");
+    return not_an_integer_list(ec);
   }
   bool on_uint64(std::uint64_t, Text, bj::error_code& ec) { return not_an_integer(ec); }
   bool on_double(double, Text, bj::error_code& ec) { return not_an_integer(ec); }
@@ -83,9 +83,12 @@ class TokenHandler {
   }
   bool not_an_integer(bj::error_code& ec) {
     if (in_tokens_) return refuse(ec, "a token that is not an integer");
+    if (depth_ == 1 && member_ == Member::prompt) return refuse(ec, "\"prompt_tokens\" is not an integer");
+    return not_an_integer_list(ec);
+  }
+  bool not_an_integer_list(bj::error_code& ec) {
     if (depth_ == 0) return refuse(ec, "expected an object");
     if (depth_ == 1 && member_ == Member::tokens) return refuse(ec, "\"tokens\" is not a list");
-    if (depth_ == 1 && member_ == Member::prompt) return refuse(ec, "\"prompt_tokens\" is not an integer");
     return true;
   }
   bool not_a_container(bj::error_code& ec) {

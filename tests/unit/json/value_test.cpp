@@ -1,0 +1,123 @@
+// Strict parsing and the canonical form (specs/formats.md, "Canonical JSON").
+#include <catch2/catch.hpp>
+
+#include <string>
+
+#include "json/value.hpp"
+
+using namespace heirmark;
+using json::Value;
+
+namespace {
+std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
+constexpr const char* kSmiley = "\xF0\x9F\x98\x80";
+}  // namespace
+
+TEST_CASE("canonical files are read and written back byte for byte", "[json]") {
+  const std::string good[] = {
+      "null\n", "true\n", "0\n", "-1\n", "9007199254740991\n", "-9007199254740991\n", "\"\"\n", "[]\n", "{}\n",
+      "{\"a\":1,\"b\":[1,2,{\"c\":null}]}\n",
+      "{\"\":0,\"A\":1,\"a\":2,\"aa\":3}\n",
+      "\"\\b\\t\\n\\f\\r\\\"\\\\/\\u0000\\u001f\x7f\"\n",
+      "\"\xC3\xA9 \xE2\x82\xAC " + std::string(kSmiley) + "\"\n",
+      nested(32) + "\n",
+  };
+  for (const std::string& text : good) {
+    CAPTURE(text);
+    const auto value = json::parse_canonical(text);
+    REQUIRE(value.ok());
+    CHECK(json::canonical(*value) + "\n" == text);
+    CHECK(json::parse_canonical(text.substr(0, text.size() - 1), false).ok());
+  }
+}
+
+TEST_CASE("every other way of writing a value is not canonical", "[json]") {
+  const std::string bad[] = {
+      "", "\n", "{}", "{}\n\n", " {}\n", "{} \n", "{}\r\n", "{ }\n", "[1, 2]\n", "[1 ,2]\n", "{\"a\" :1}\n",
+      "{\"b\":1,\"a\":2}\n", "{\"a\":1,\"a\":2}\n", "{\"a\":1,\"a\":1}\n", "{\"a\":{\"b\":1,\"b\":1}}\n", "{\"\\u0061\":1}\n",
+      "1.0\n", "1e3\n", "1E3\n", "10e-1\n", "-0\n", "0.0\n", "-0.0\n", "01\n", "-01\n", "+1\n", ".5\n", "1.\n", "0x10\n", "NaN\n", "Infinity\n",
+      "9007199254740992\n", "-9007199254740992\n", "9223372036854775807\n", "9223372036854775808\n", "18446744073709551616\n",
+      "100000000000000000000000000000000000000000\n",
+      "\"\\/\"\n", "\"\\u0041\"\n", "\"\\u000a\"\n", "\"\\u001F\"\n", "\"\\u00e9\"\n", "\"\\ud83d\\ude00\"\n",
+      "{\"\xC3\xA9\":1}\n", "True\n", "nul\n", "'a'\n", "[1,]\n", "[,1]\n", "{\"a\":1,}\n", "{a:1}\n", "// x\n1\n", "[1] [2]\n", "1 2\n",
+      "\xEF\xBB\xBF{}\n",
+  };
+  for (const std::string& text : bad) {
+    CAPTURE(text);
+    const auto value = json::parse_canonical(text);
+    REQUIRE_FALSE(value.ok());
+    CHECK(value.error().code == ErrorCode::bad_input);
+    CHECK_FALSE(value.error().message.empty());
+  }
+}
+
+TEST_CASE("hostile bytes are refused whatever the options", "[json]") {
+  using namespace std::string_literals;
+  const std::string bad[] = {
+      "[", "]", "{", "}", "[1", "{\"a\"", "{\"a\":", "\"", "\"a", "tru", "-", "[[[", "[}", "{]", "\"\\", "\"\\u12\"", "\"\\x41\"",
+      "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\\ud800\\ud800\"",                      // halves of a pair
+      "\"\x80\"", "\"\xC0\xAF\"", "\"\xE0\x80\x80\"", "\"\xED\xA0\x80\"", "\"\xF4\x90\x80\x80\"", "\"\xF8\x88\x80\x80\x80\"", "\"\xC3\"", "\"\xE2\x82\"",  // not UTF-8
+      "\"\x01\"", "\"a\nb\"", "\"a\0b\""s, "[1\0]"s, "\0"s, "1\0"s,
+      nested(33), nested(100'000), std::string(1'000'000, '['), std::string(1'000'000, '{'),
+      "{\"a\":1,\"a\":2}", "{\"a\":{\"x\":1},\"b\":[{\"k\":1,\"k\":2}]}", "{\"a\":1,\"\\u0061\":2}",
+  };
+  for (const std::string& text : bad) {
+    CAPTURE(text.substr(0, 60), text.size());
+    for (const bool floats : {false, true}) {
+      json::ParseOptions options;
+      options.floats = floats;
+      const auto value = json::parse(text, options);
+      REQUIRE_FALSE(value.ok());
+      CHECK(value.error().code == ErrorCode::bad_input);
+    }
+  }
+  CHECK(json::parse(nested(32)).ok());
+}
+
+TEST_CASE("every truncation and many changes of an object end in an error or a value, never a crash", "[json]") {
+  const std::string text = "{\"a\":[1,-2,{\"b\":\"\\u00e9\\n\xE2\x82\xAC\"}],\"c\":{\"d\":null,\"e\":[true,false]},\"f\":9007199254740991}\n";
+  REQUIRE(json::parse(text).ok());
+  for (std::size_t end = 0; end + 2 < text.size(); ++end) CHECK_FALSE(json::parse(text.substr(0, end)).ok());
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string changed = text;
+      changed[at] = static_cast<char>(changed[at] ^ (1 << bit));
+      const auto value = json::parse_canonical(changed);
+      if (value) CHECK(json::canonical(*value) + "\n" == changed);
+    }
+  }
+}
+
+TEST_CASE("lenient parsing takes white space, and fractions only when asked", "[json]") {
+  const auto value = json::parse(" {\r\n\t\"b\" : [ 1 , -0 ] , \"a\" : \"\\u0041\\ud83d\\ude00\" } \n");
+  REQUIRE(value.ok());
+  CHECK(*value == Value(json::Object{{"a", std::string("A") + kSmiley}, {"b", json::Array{1, 0}}}));
+  CHECK_FALSE(json::parse("[1.5]").ok());
+  CHECK_FALSE(json::parse("[1e3]").ok());
+  json::ParseOptions options;
+  options.floats = true;
+  const auto floats = json::parse("[1.5,-2e-3,7]", options);
+  REQUIRE(floats.ok());
+  const json::Array& items = *floats->if_array();
+  CHECK(*items[0].if_double() == 1.5);
+  CHECK(*items[1].if_double() == Approx(-2e-3));
+  CHECK(*items[2].if_integer() == 7);
+}
+
+TEST_CASE("values tell their type and find their members", "[json]") {
+  const Value value = json::Object{{"t", true}, {"n", nullptr}, {"i", -5}, {"s", "x"}, {"a", json::Array{1, "two"}}, {"d", 0.5}};
+  CHECK(value.find("n")->is_null());
+  CHECK(*value.find("t")->if_bool());
+  CHECK(*value.find("i")->if_integer() == -5);
+  CHECK(*value.find("s")->if_string() == "x");
+  CHECK(value.find("a")->if_array()->size() == 2);
+  CHECK(*value.find("d")->if_double() == 0.5);
+  CHECK(value.find("missing") == nullptr);
+  CHECK(Value(3).find("x") == nullptr);
+  CHECK(value.find("t")->if_integer() == nullptr);
+  CHECK(value.find("i")->if_bool() == nullptr);
+  Value copy = value;
+  CHECK(copy == value);
+  (*copy.if_object())["i"] = 6;
+  CHECK_FALSE(copy == value);
+}
