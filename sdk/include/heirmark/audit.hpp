@@ -116,8 +116,8 @@ struct Transcript {
 
 /// Reads a ledger file strictly; the message names the line. `vocab` 0: ids up to kMaxVocab.
 [[nodiscard]] Result<std::vector<IssuedResponse>> parse_ledger(std::string_view bytes, std::uint32_t vocab = 0);
-/// One line of a ledger, with its line feed. `time` is YYYY-MM-DDThh:mm:ssZ.
-[[nodiscard]] std::string ledger_line(const IssuedResponse& response, std::uint64_t seq, std::string_view time);
+/// One line of a ledger, with its line feed, checked as the reader checks it. `time` is YYYY-MM-DDThh:mm:ssZ.
+[[nodiscard]] Result<std::string> ledger_line(const IssuedResponse& response, std::uint64_t seq, std::string_view time);
 
 enum class Outcome : std::uint8_t { supports, inconclusive, does_not_support };
 [[nodiscard]] std::string_view outcome_name(Outcome outcome) noexcept;

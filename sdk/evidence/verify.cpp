@@ -1,0 +1,352 @@
+// Verification from raw bytes (specs/evidence.md "Verification", specs/evidence-codes.md).
+#include <algorithm>
+#include <optional>
+
+#include <heirmark/keys.hpp>
+
+#include "audit/case.hpp"
+#include "audit/plan.hpp"
+#include "audit/records.hpp"
+#include "crypto/signature.hpp"
+#include "evidence/bag.hpp"
+#include "evidence/statement.hpp"
+
+namespace heirmark {
+
+std::string_view level_name(Level level) noexcept {
+  switch (level) {
+    case Level::ok: return "ok";
+    case Level::note: return "note";
+    case Level::fail: return "fail";
+  }
+  return "?";
+}
+
+std::string_view bag_state_name(BagState state) noexcept {
+  switch (state) {
+    case BagState::valid: return "valid";
+    case BagState::invalid: return "invalid";
+    case BagState::valid_but_untrusted: return "valid-but-untrusted";
+  }
+  return "?";
+}
+
+bool VerifyReport::has(std::string_view code, Level level) const noexcept {
+  return std::any_of(checks.begin(), checks.end(), [&](const Check& check) { return check.code == code && check.level == level; });
+}
+
+namespace evidence {
+namespace {
+constexpr Object kObjects[] = {Object::commitment, Object::ledger, Object::plan, Object::transcript, Object::verdict};
+
+class Verifier {
+ public:
+  Verifier(const Files& files, const VerifyOptions& options, VerifyReport& report) : files_(files), options_(options), report_(report) {}
+
+  Result<void> all() {
+    if (manifests()) {
+      objects();
+      bindings();
+      statements();
+      dates();
+      if (auto done = trust(); !done) return done;
+      if (auto done = recompute(); !done) return done;
+    }
+    bool failed = false, untrusted = false;
+    for (const Check& check : report_.checks) {
+      failed = failed || check.level == Level::fail;
+      untrusted = untrusted || check.code == "trust.untrusted";
+    }
+    report_.state = failed ? BagState::invalid : untrusted ? BagState::valid_but_untrusted : BagState::valid;
+    return {};
+  }
+
+ private:
+  void ok(std::string code, std::string detail = {}) { report_.checks.push_back({std::move(code), Level::ok, std::move(detail)}); }
+  void note(std::string code, std::string detail) { report_.checks.push_back({std::move(code), Level::note, std::move(detail)}); }
+  void fail(std::string code, std::string detail) { report_.checks.push_back({std::move(code), Level::fail, std::move(detail)}); }
+  void expect(bool good, const std::string& code, const std::string& detail) { good ? ok(code) : fail(code, detail); }
+  void expect(const Result<void>& result, const std::string& code) { result ? ok(code) : fail(code, result.error().message); }
+
+  [[nodiscard]] const std::string* data(std::string_view path) const {
+    const auto found = files_.find("data/" + std::string(path));
+    return found == files_.end() ? nullptr : &found->second;
+  }
+  [[nodiscard]] std::string_view bytes(std::string_view path) const {
+    const std::string* found = data(path);
+    return found == nullptr ? std::string_view() : std::string_view(*found);
+  }
+  // Digests of payload files, computed once.
+  const std::string& digest_of(std::string_view path) {
+    auto [entry, fresh] = digests_.try_emplace(std::string(path));
+    if (fresh && data(path) != nullptr) entry->second = audit::digest(bytes(path));
+    return entry->second;
+  }
+
+  template <class T>
+  void parse(std::optional<T>& into, const char* file, const char* name) {
+    const std::string* found = data(file);
+    if (found == nullptr) return;  // told by bag.missing-file
+    auto value = T::parse(*found);
+    if (!value) return fail(std::string(name) + ".parse", std::string(file) + ": " + value.error().message);
+    into = std::move(value).value();
+    ok(std::string(name) + ".parse");
+  }
+
+  // Step 2. False when the bytes are not those of the manifest: then nothing else means anything.
+  bool manifests() {
+    bool all_there = true;
+    const auto found = [&](const char* name) -> std::string_view {
+      const auto file = files_.find(name);
+      if (file != files_.end()) return file->second;
+      fail("bag.missing-file", std::string(name) + " is missing");
+      all_there = false;
+      return {};
+    };
+    const std::string_view manifest_file = found("manifest-sha256.txt"), tags = found("tagmanifest-sha256.txt"), bagit = found("bagit.txt"), info = found("bag-info.txt");
+    if (!all_there) return false;
+    const std::string expected = manifest(files_);
+    if (manifest_file != expected) {
+      fail("bag.manifest", first_difference(expected, manifest_file));
+      return false;
+    }
+    ok("bag.manifest");
+    std::string expected_tags;
+    for (const auto& [name, content] : {std::pair<const char*, std::string_view>{"bag-info.txt", info}, {"bagit.txt", bagit}, {"manifest-sha256.txt", manifest_file}})
+      expected_tags += audit::digest(content) + "  " + name + "\n";
+    if (tags != expected_tags) {
+      fail("bag.tags", "tagmanifest-sha256.txt: " + first_difference(expected_tags, tags));
+      return false;
+    }
+    return true;
+  }
+
+  // Names the first file whose line is not in the manifest that was found.
+  static std::string first_difference(std::string_view expected, std::string_view found) {
+    for (std::size_t at = 0; at < expected.size();) {
+      const std::size_t end = expected.find('\n', at) + 1;
+      const std::string_view line = expected.substr(at, end - at);
+      if (found.find(line) == std::string_view::npos) return std::string(line.substr(66, line.size() - 67)) + " does not have the digest of the manifest";
+      at = end;
+    }
+    return "the manifest names a file that is not there, or is not in its one form";
+  }
+
+  void objects() {
+    parse(plan_, "plan.json", "plan");
+    parse(commitment_, "commitment.json", "commitment");
+    parse(opening_, "opening.json", "opening");
+    parse(suspect_, "suspect.json", "suspect");
+    parse(transcript_, "transcript.json", "transcript");
+    parse(verdict_, "verdict.json", "verdict");
+    for (const auto& file : payload_files()) {
+      const bool here = data(file.path) != nullptr;
+      const bool wanted = plan_ ? belongs(file.path, *plan_) : file.needed;
+      if (wanted && !here) {
+        const bool statement = file.path.starts_with("statements/");
+        fail(statement ? "statement." + file.path.substr(11, file.path.size() - 21) + ".missing" : "bag.missing-file", "data/" + file.path + " is missing");
+      }
+      if (plan_ && !wanted && here) fail("bag.extra-file", "data/" + file.path + " does not belong to this plan");
+    }
+    if (plan_ && verdict_) {
+      report_.plan_id = plan_->plan_id;
+      report_.outcome = outcome_name(verdict_->outcome);
+      report_.log10_p = verdict_->log10_p;
+      report_.log10_e = verdict_->log10_e;
+      const Files tags = tag_files(files_, std::string_view(verdict_->date).substr(0, 10), plan_->plan_id);
+      expect(files_.at("bagit.txt") == tags.at("bagit.txt") && files_.at("bag-info.txt") == tags.at("bag-info.txt"), "bag.tags",
+             "bagit.txt or bag-info.txt does not fit the payload");
+    }
+  }
+
+  void bindings() {
+    if (commitment_) {
+      expect(digest_of("opening.json") == commitment_->digest, "commitment.opening-digest", "opening.json does not have the digest that the commitment holds");
+      if (opening_) expect(audit::check_opening(*opening_, *commitment_), "commitment.opening-fields");
+    }
+    if (plan_) {
+      expect(digest_of("commitment.json") == plan_->commitment, "plan.commitment", "commitment.json is not the one that the plan names");
+      if (commitment_) {
+        expect(commitment_->digest == plan_->opening, "plan.opening", "the plan names another opening than the commitment");
+        expect(audit::check_commitment(*plan_, *commitment_), "plan.key");
+      }
+      expect(digest_of("suspect.json") == plan_->suspect, "plan.suspect", "suspect.json is not the one that the plan names");
+      if (!plan_->prompts.empty()) expect(digest_of("prompts.jsonl") == plan_->prompts, "plan.prompts", "prompts.jsonl is not the one that the plan names");
+      if (!plan_->ledger.empty()) expect(digest_of("ledger.jsonl") == plan_->ledger, "plan.ledger", "ledger.jsonl is not the one that the plan names");
+    }
+    if (transcript_) {
+      expect(digest_of("plan.json") == transcript_->plan, "transcript.plan", "transcript.json belongs to another plan");
+      if (plan_) expect(audit::check_files(*transcript_, *plan_, bytes("transcript/c1.jsonl"), bytes("transcript/issued.jsonl")), "transcript.file");
+      if (suspect_) expect(audit::check_hello(transcript_->hello, *suspect_), "transcript.hello");
+    }
+    if (verdict_) {
+      const auto bound = [this](const std::string& name, const char* file, const std::string& digest) {
+        expect(digest_of(file) == digest, "verdict." + name, std::string(file) + " is not the one that the verdict names");
+      };
+      bound("plan", "plan.json", verdict_->plan);
+      bound("transcript", "transcript.json", verdict_->transcript);
+      bound("opening", "opening.json", verdict_->opening);
+      bound("commitment", "commitment.json", verdict_->commitment);
+      bound("suspect", "suspect.json", verdict_->suspect);
+      bound("ledger", "ledger.jsonl", verdict_->ledger);
+    }
+    records();
+  }
+
+  // Do the transcript's lines answer the plan's queries?
+  void records() {
+    if (!plan_ || !suspect_) return;
+    if (!plan_->prompts.empty() && data("prompts.jsonl") != nullptr) {
+      const auto prompts = audit::parse_prompts(bytes("prompts.jsonl"), suspect_->vocab);
+      if (!prompts) fail("prompts.parse", prompts.error().message);
+      else {
+        ok("prompts.parse");
+        if (data("transcript/c1.jsonl") != nullptr) {
+          const auto texts = audit::parse_texts(bytes("transcript/c1.jsonl"), *plan_, *prompts, suspect_->vocab);
+          texts ? ok("transcript.c1") : fail("transcript.c1", texts.error().message);
+        }
+      }
+    }
+    if (!plan_->ledger.empty() && data("ledger.jsonl") != nullptr) {
+      const auto ledger = parse_ledger(bytes("ledger.jsonl"), suspect_->vocab);
+      if (!ledger) return fail("ledger.parse", ledger.error().message);
+      ok("ledger.parse");
+      expect(ledger->size() == plan_->ledger_responses, "plan.ledger-responses", "ledger.jsonl has " + std::to_string(ledger->size()) + " responses, not the plan's number");
+      if (transcript_ && data("transcript/issued.jsonl") != nullptr) {
+        const auto answers = audit::parse_answers(bytes("transcript/issued.jsonl"), *plan_, *ledger, transcript_->hello.context, suspect_->vocab);
+        answers ? ok("transcript.issued") : fail("transcript.issued", answers.error().message);
+      }
+    }
+  }
+
+  void statements() {
+    for (const char* role : {"provider", "auditor"}) {
+      const std::string* pem = data(key_file(role));
+      if (pem == nullptr) continue;
+      auto key = crypto::PublicKey::from_pem(*pem);
+      if (!key) fail("trust." + std::string(role) + ".parse", key_file(role) + ": " + key.error().message);
+      else keys_.emplace(role, std::move(key).value());
+    }
+    for (const Object object : kObjects) {
+      const std::string* file = data(statement_file(object));
+      if (file == nullptr) continue;
+      const std::string prefix = "statement." + std::string(object_name(object)) + ".";
+      const auto envelope = parse_envelope(*file);
+      if (!envelope) { fail(prefix + "parse", envelope.error().message); continue; }
+      const auto statement = parse_statement(object, envelope->payload);
+      if (!statement) { fail(prefix + "parse", statement.error().message); continue; }
+      ok(prefix + "parse");
+      signature(object, prefix, *envelope);
+      expect(statement->subject == object_file(object) && statement->digest == digest_of(object_file(object)), prefix + "subject",
+             "the statement is about other bytes than " + std::string(object_file(object)));
+      std::string wrong;
+      if (statement->predicate_type != predicate_type(object)) wrong = "predicateType is " + statement->predicate_type;
+      if (statement->signer != object_role(object)) wrong = "signer is " + statement->signer;
+      for (const Binding& binding : statement->bindings)
+        if (binding.digest != digest_of(binding_file(binding.name))) wrong = "it builds on another " + binding.name;
+      expect(wrong.empty(), prefix + "predicate", wrong);
+      dates_[object] = statement->date;
+    }
+  }
+
+  void signature(Object object, const std::string& prefix, const Envelope& envelope) {
+    const auto key = keys_.find(object_role(object));
+    if (key == keys_.end()) return fail(prefix + "signature", "there is no key of the " + std::string(object_role(object)) + " to check it with");
+    if (envelope.key_id != key->second.key_id()) return fail(prefix + "signature", "it is signed with another key than " + key_file(object_role(object)));
+    const std::string message = pae(envelope.payload);
+    const auto* text = reinterpret_cast<const std::uint8_t*>(message.data());
+    const auto* mark = reinterpret_cast<const std::uint8_t*>(envelope.signature.data());
+    const auto good = key->second.verify({text, message.size()}, {mark, envelope.signature.size()});
+    expect(static_cast<bool>(good), prefix + "signature", "the signature does not check");
+  }
+
+  void dates() {
+    std::vector<std::pair<std::string, std::string>> order;
+    const auto add = [&order](const std::string& what, const std::string& time) { order.emplace_back(what, time); };
+    const auto add_statement = [&](Object object) {
+      if (const auto found = dates_.find(object); found != dates_.end()) add("the statement about " + std::string(object_file(object)), found->second);
+    };
+    add_statement(Object::commitment);
+    add_statement(Object::ledger);
+    if (plan_) add("plan.json", plan_->date);
+    add_statement(Object::plan);
+    if (transcript_) { add("the start of the transcript", transcript_->started); add("the end of the transcript", transcript_->ended); }
+    add_statement(Object::transcript);
+    if (verdict_) add("verdict.json", verdict_->date);
+    add_statement(Object::verdict);
+    std::string wrong;
+    for (std::size_t i = 1; i < order.size() && wrong.empty(); ++i)
+      if (order[i].second < order[i - 1].second) wrong = order[i].first + " (" + order[i].second + ") is earlier than " + order[i - 1].first + " (" + order[i - 1].second + ")";
+    expect(wrong.empty(), "dates.order", wrong);
+    if (suspect_ && !suspect_->released.empty()) {
+      std::string late;
+      for (const Object object : {Object::commitment, Object::ledger})
+        if (const auto found = dates_.find(object); found != dates_.end() && std::string_view(found->second).substr(0, 10) > suspect_->released)
+          late = std::string(object_file(object)) + " was signed on " + found->second + ", after the suspect's release on " + suspect_->released;
+      expect(late.empty(), "dates.release", late);
+    } else if (suspect_) {
+      note("dates.no-release", "suspect.json does not say when the suspect was released");
+    }
+  }
+
+  Result<void> trust() {
+    if (keys_.size() == 2 && keys_.begin()->second.key_id() == keys_.rbegin()->second.key_id()) note("trust.one-key", "provider and auditor sign with one key");
+    if (options_.trust_roots.empty()) {
+      note("trust.unpinned", "no trust roots were given: nobody vouches for the keys in the bag");
+      return {};
+    }
+    std::vector<std::string> roots;
+    for (const std::string& pem : options_.trust_roots) {
+      const auto key = crypto::PublicKey::from_pem(pem);
+      if (!key) return Error{ErrorCode::usage, "a trust root: " + key.error().message};
+      roots.push_back(key->key_id());
+    }
+    for (const auto& [role, key] : keys_) {
+      if (std::find(roots.begin(), roots.end(), key.key_id()) != roots.end()) ok("trust." + role);
+      else note("trust.untrusted", "the " + role + "'s key " + key.key_id() + " is not among the trust roots");
+    }
+    return {};
+  }
+
+  Result<void> recompute() {
+    if (!verdict_) return {};
+    VerdictInputs inputs;
+    inputs.plan = bytes("plan.json");
+    inputs.transcript = bytes("transcript.json");
+    inputs.opening = bytes("opening.json");
+    inputs.commitment = bytes("commitment.json");
+    inputs.suspect = bytes("suspect.json");
+    inputs.prompts = bytes("prompts.jsonl");
+    inputs.ledger = bytes("ledger.jsonl");
+    inputs.c1 = bytes("transcript/c1.jsonl");
+    inputs.issued = bytes("transcript/issued.jsonl");
+    VerdictOptions options;
+    options.threads = options_.threads;
+    options.progress = options_.progress;
+    const auto again = compute_verdict(inputs, verdict_->date, options);
+    if (!again && again.error().code == ErrorCode::stopped) return again.error();
+    if (!again) fail("verdict.recomputed", "the verdict cannot be recomputed: " + again.error().message);
+    else if (again->bytes() != bytes("verdict.json")) fail("verdict.recomputed", "the recomputed verdict has other bytes (outcome " + std::string(outcome_name(again->outcome)) + ", log10 p " + again->log10_p + ")");
+    else ok("verdict.recomputed", "log10 p " + again->log10_p + ", log10 e " + again->log10_e);
+    return {};
+  }
+
+  const Files& files_;
+  const VerifyOptions& options_;
+  VerifyReport& report_;
+  std::optional<Plan> plan_;
+  std::optional<Commitment> commitment_;
+  std::optional<Opening> opening_;
+  std::optional<SuspectInfo> suspect_;
+  std::optional<Transcript> transcript_;
+  std::optional<Verdict> verdict_;
+  std::map<std::string, crypto::PublicKey, std::less<>> keys_;
+  std::map<std::string, std::string, std::less<>> digests_;
+  std::map<Object, std::string> dates_;
+};
+}  // namespace
+
+Result<void> verify_files(const Files& files, const VerifyOptions& options, VerifyReport& report) { return Verifier(files, options, report).all(); }
+
+}  // namespace evidence
+}  // namespace heirmark
