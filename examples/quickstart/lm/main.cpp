@@ -6,15 +6,14 @@
 #include <span>
 #include <sstream>
 
+#include "command.hpp"
 #include "corpus.hpp"
 #include "decoder.hpp"
 #include "documents.hpp"
 #include "files.hpp"
 #include "model.hpp"
 #include "options.hpp"
-#include "prompts.hpp"
 #include "serve.hpp"
-#include "teach.hpp"
 #include "tokenizer.hpp"
 
 namespace quickstart {
@@ -29,19 +28,10 @@ constexpr const char* kUsage =
   eval      MODEL --text FILE --part PART --tokenizer FILE
   generate  MODEL --tokenizer FILE [--prompt TEXT] [--count 100] [--samples 3] [--seed 1] [--temperature-milli 1000]
   prompts   --text FILE --tokenizer FILE --out FILE [--prompt-tokens 16] [--skip 0] [--count 500]
-  teach     MODEL --text FILE --tokenizer FILE --keystore FOLDER --key FAMILY/EPOCH --passphrase-fd N --out LEDGER
-            [--accounts a,b,c,d] [--responses 240] [--tokens 112] [--prompt-tokens 16] [--skip 0] [--top-k 16]
   serve     MODEL [--name NAME]     answer JSON Lines on standard input: hello, generate, score
 )";
 
 using Words = std::span<const std::string_view>;
-using heirmark::Error;
-
-// Evaluates to the value of a Result, or leaves the function with its error.
-#define QS_TRY(name, expression)                               \
-  auto name##_result = (expression);                           \
-  if (!name##_result) return std::move(name##_result).error(); \
-  [[maybe_unused]] auto name = std::move(name##_result).value()
 
 Result<std::vector<TokenId>> part_tokens(const Options& options, const Tokenizer& tokenizer) {
   QS_TRY(file, options.required("text"));
@@ -50,24 +40,6 @@ Result<std::vector<TokenId>> part_tokens(const Options& options, const Tokenizer
   const auto part = part_named(part_name);
   if (!part) return Error{ErrorCode::usage, "--part must be teacher, student or held-out"};
   return tokenizer.encode(text_of(text, *part));
-}
-
-/// "a,b" -> a, b; nothing for "".
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> names;
-  std::istringstream in(list);
-  for (std::string name; std::getline(in, name, ',');) names.push_back(name);
-  return names;
-}
-
-Result<Tokenizer> tokenizer_of(const Options& options) {
-  QS_TRY(file, options.required("tokenizer"));
-  return Tokenizer::load(file);
-}
-
-Result<Model> model_of(const Options& options) {
-  if (options.arguments().size() != 1) return Error{ErrorCode::usage, "expected one MODEL file"};
-  return Model::load(options.arguments()[0]);
 }
 
 void print_progress(const Progress& p) {
@@ -178,20 +150,6 @@ Result<void> run_generate(Words words) {
   return {};
 }
 
-Result<std::vector<std::vector<TokenId>>> prompts_of(const Options& options, const Tokenizer& tokenizer,
-                                                     std::size_t count) {
-  QS_TRY(file, options.required("text"));
-  QS_TRY(text, read_file(file));
-  QS_TRY(length, options.number<std::size_t>("prompt-tokens", 16, 1, 1024));
-  QS_TRY(skip, options.number<std::size_t>("skip", 0, 0, 1'000'000));
-  auto prompts = cut_prompts(text, tokenizer, length, skip, count);
-  if (prompts.size() < count) {
-    return Error{ErrorCode::bad_input,
-                 file + ": the held-out text has only " + std::to_string(prompts.size()) + " such prompts"};
-  }
-  return prompts;
-}
-
 Result<void> run_prompts(Words words) {
   QS_TRY(options, Options::parse(words, {"text", "tokenizer", "out", "prompt-tokens", "skip", "count"}));
   QS_TRY(tokenizer, tokenizer_of(options));
@@ -207,43 +165,6 @@ Result<void> run_prompts(Words words) {
   }
   return write_file(out, lines);
 }
-
-#ifdef QUICKSTART_TEACH
-Result<void> run_teach(Words words) {
-  QS_TRY(options, Options::parse(words, {"text", "tokenizer", "keystore", "key", "passphrase-fd", "out", "accounts",
-                                         "responses", "tokens", "prompt-tokens", "skip", "top-k"}));
-  QS_TRY(model, model_of(options));
-  QS_TRY(tokenizer, tokenizer_of(options));
-  if (tokenizer.vocab() != model.config().vocab) return Error{ErrorCode::bad_input, "the tokenizer is not the model's"};
-  QS_TRY(folder, options.required("keystore"));
-  QS_TRY(path, options.required("key"));
-  QS_TRY(out, options.required("out"));
-  QS_TRY(responses, options.number<std::size_t>("responses", 240, 1, 100'000));
-  QS_TRY(tokens, options.number("tokens", 112u, 1u, 4096u));
-  QS_TRY(top_k, options.number("top-k", 16u, 1u, 1024u));
-  QS_TRY(prompts, prompts_of(options, tokenizer, responses));
-  QS_TRY(descriptor, options.number("passphrase-fd", 0, 0, 1 << 20));
-  QS_TRY(passphrase, heirmark::Passphrase::read_fd(descriptor));
-  QS_TRY(store, heirmark::Keystore::open(folder, passphrase));
-  QS_TRY(info, store.info(path));
-  QS_TRY(profile, heirmark::profiles::find(info.profile));
-  const std::vector<std::string> accounts = split(options.text("accounts", "a,b,c,d"));
-  QS_TRY(subkeys, store.subkeys(path, accounts));
-  QS_TRY(summary, teach(model,
-                        {.profile = profile,
-                         .subkeys = std::move(subkeys),
-                         .accounts = accounts,
-                         .prompts = std::move(prompts),
-                         .tokens = tokens,
-                         .top_k = top_k},
-                        out));
-  std::fprintf(stderr,
-               "%zu responses: %zu tokens with the window mark, %zu with issuance randomness; %.2f nats/token\n",
-               responses, summary.marked, summary.issued, summary.entropy);
-  return {};
-}
-
-#endif
 
 Result<void> run_serve(Words words) {
   QS_TRY(options, Options::parse(words, {"name", "threads"}));
@@ -261,9 +182,6 @@ struct Command {
 constexpr Command kCommands[] = {
     {"tokenizer", run_tokenizer}, {"train", run_train}, {"eval", run_eval},
     {"generate", run_generate},   {"serve", run_serve}, {"prompts", run_prompts},
-#ifdef QUICKSTART_TEACH
-    {"teach", run_teach},
-#endif
 };
 
 int run(Words words) {
