@@ -55,7 +55,7 @@ Html section_summary(const Case& from, const Validation& validation) {
        {"In words", words::strength(from, validation)}},
       "Strength");
   const Html limits = join(h3("What this does not mean"), el("ol", {}, meanings));
-  const Html below = join(el("div", {{"class", "columns"}}, el("div", {}, h3("Key dates"), dates(from)),
+  const Html below = join(el("div", {{"class", "columns"}}, el("div", {{"class", "dates"}}, h3("Key dates"), dates(from)),
                              el("div", {{"class", "who"}}, h3("Who signed"), facts({{"Provider", party(from, "provider")}, {"Auditor", party(from, "auditor")}}, "Signers"),
                                 el("p", {{"class", "note"}}, words::independence(from)))),
                           facts({{"Attempts", words::attempts(from)}}, "Attempts"));
