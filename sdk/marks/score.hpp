@@ -60,7 +60,7 @@ HEIRMARK_HD constexpr Logarithm logarithm(std::uint64_t n) {
 }  // namespace detail
 
 /// score(c), by integers alone. Its error before the floor is below 2^-89 units, while no c but 2^32 - 1, where it is exact, comes
-/// nearer than 2^-35 to an integer (tests/unit/scoring proves this over all 2^32 words).
+/// nearer than 2^-37 to an integer (tests/unit/scoring proves this over all 2^32 words).
 HEIRMARK_HD constexpr std::uint32_t score_exact(std::uint32_t c) {
   const detail::Logarithm log = detail::logarithm(std::uint64_t{c} + 1);
   const detail::Wide base = static_cast<detail::Wide>(32 - log.exponent) * detail::kLn2Q120, part = log.part >> 8;

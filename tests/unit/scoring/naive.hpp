@@ -1,6 +1,7 @@
 // What specs/scoring.md says, written plainly: maps instead of tables, one word at a time, no batches.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <random>
 #include <set>
