@@ -11,7 +11,7 @@ using namespace heirmark;
 
 namespace {
 PairSet pairs_of(const Opening& opening, CountRule rule, std::size_t texts = 30) {
-  return collect_pairs(opening.profile(), opening.coin(), naive::texts(11, texts, 60, 30, true), rule).value();
+  return collect_pairs(opening.profile(), opening.coin(), naive::texts(11, texts, 60, 10, true), rule).value();
 }
 MemberStatistic statistic_of(const Opening& opening, const PairSet& set, std::uint32_t member) {
   return naive::statistic(opening.profile(), test::window_keys(opening, member), set.pairs);
