@@ -2,27 +2,36 @@
 
 #include <array>
 
-namespace heirmark::scoring {
+#include "core/dispatch.hpp"
 
-std::span<const Kernel* const> kernels() noexcept {
-  struct Choice {
-    std::array<const Kernel*, 3> list{&kPortableKernel, nullptr, nullptr};
-    std::size_t count = 1;
-  };
-  static const Choice choice = [] {
-    Choice out;
+namespace heirmark::scoring {
+namespace {
+
+const Kernel& kernel_of(core::InstructionSet set) noexcept {
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) out.list[out.count++] = &kAvx2Kernel;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw"))
-      out.list[out.count++] = &kAvx512Kernel;
+  if (set == core::InstructionSet::avx512) return kAvx512Kernel;
+  if (set == core::InstructionSet::avx2) return kAvx2Kernel;
 #endif
-    return out;
-  }();
-  return {choice.list.data(), choice.count};
+  static_cast<void>(set);
+  return kPortableKernel;
 }
 
-const Kernel& best_kernel() noexcept { return *kernels().back(); }
+}  // namespace
+
+std::span<const Kernel* const> kernels() noexcept {
+  struct List {
+    std::array<const Kernel*, 3> items{};
+    std::size_t count = 0;
+  };
+  static const List list = [] {
+    List out;
+    for (const core::InstructionSet set : core::kInstructionSets)
+      if (core::can_run(set)) out.items[out.count++] = &kernel_of(set);
+    return out;
+  }();
+  return {list.items.data(), list.count};
+}
+
+const Kernel& best_kernel() noexcept { return kernel_of(core::instruction_set()); }
 
 }  // namespace heirmark::scoring

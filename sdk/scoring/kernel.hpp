@@ -16,7 +16,7 @@ constexpr std::size_t padded(std::size_t count) { return (count + kGroup - 1) / 
 /// A word whose score is 0, whose score is not near an integer, for the padding.
 inline constexpr std::uint32_t kPadWord = 0xFFFFFFFEu;
 
-/// Windows as columns: window[k][i] is word k of window i. A null column stands for 0xFFFFFFFF everywhere. 64-byte aligned.
+/// Windows as columns: window[k][i] is word k of window i. A null column stands for 0xFFFFFFFF everywhere.
 struct Columns {
   const std::uint32_t* window[core::kMaxWindow] = {};
   const std::uint32_t* word = nullptr;  ///< which u32 of the stream; null: the first
@@ -42,8 +42,9 @@ struct Kernel {
   std::uint64_t (*count_ones)(const std::uint32_t* words, std::size_t count, std::uint32_t mask);
 };
 
-/// The kernels that this machine can run, slowest first. The last one is what everything uses.
+/// The kernels that this machine can run, slowest first.
 [[nodiscard]] std::span<const Kernel* const> kernels() noexcept;
+/// The one for core::instruction_set(), which decides for every room.
 [[nodiscard]] const Kernel& best_kernel() noexcept;
 
 extern const Kernel kPortableKernel;
