@@ -114,7 +114,9 @@ void read_transcript(Fields& fields, Transcript& transcript) {
   transcript.started = fields.time("started");
   transcript.ended = fields.time("ended");
   transcript.queries = fields.number("queries");
-  fields.each("files", 16, [&](Fields& item) { transcript.files.push_back({item.text("path"), item.digest("sha256"), item.number("lines")}); });
+  fields.each("files", 16, [&](Fields& item) {
+    transcript.files.push_back({item.text("path"), item.digest("sha256"), item.number("lines")});
+  });
 }
 
 void read_text_channel(Fields& item, Channel& channel) {
@@ -129,10 +131,12 @@ void read_text_channel(Fields& item, Channel& channel) {
   channel.log10_p_saddlepoint = item.decimal_or_empty("log10_p_saddlepoint");
   channel.log10_p_rank = item.decimal_or_empty("log10_p_rank");
   item.each("classes", 16, [&](Fields& entry) {
-    channel.classes.push_back({entry.number("class", 0, 15), entry.number("pairs"), entry.number("ge"), entry.integer("statistic")});
+    channel.classes.push_back(
+        {entry.number("class", 0, 15), entry.number("pairs"), entry.number("ge"), entry.integer("statistic")});
   });
   Fields histogram = item.object("histogram");
-  channel.histogram = {histogram.integer("low"), histogram.integer("width"), histogram.integer("live"), histogram.numbers("counts", 64)};
+  channel.histogram = {histogram.integer("low"), histogram.integer("width"), histogram.integer("live"),
+                       histogram.numbers("counts", 64)};
 }
 
 void read_verdict(Fields& fields, Verdict& verdict) {
@@ -145,7 +149,9 @@ void read_verdict(Fields& fields, Verdict& verdict) {
   verdict.ledger = fields.digest_or_empty("ledger");
   verdict.suspect = fields.digest("suspect");
   verdict.outcome_name = fields.one_of("outcome", {"supports", "inconclusive", "does-not-support"});
-  verdict.outcome = verdict.outcome_name == "supports" ? Outcome::supports : verdict.outcome_name == "inconclusive" ? Outcome::inconclusive : Outcome::does_not_support;
+  verdict.outcome = verdict.outcome_name == "supports"       ? Outcome::supports
+                    : verdict.outcome_name == "inconclusive" ? Outcome::inconclusive
+                                                             : Outcome::does_not_support;
   verdict.log10_p = fields.decimal("log10_p");
   verdict.log10_e = fields.decimal("log10_e");
   if (verdict.log10_p.value > 0) fields.fail("log10_p", "is above 0");
@@ -161,7 +167,9 @@ void read_verdict(Fields& fields, Verdict& verdict) {
     channel.log10_p = item.decimal("log10_p");
     channel.log10_e = item.decimal("log10_e");
     channel.tainted = item.number("tainted");
-    item.each("growth", 64, [&](Fields& step) { channel.growth.push_back({step.number("n"), step.decimal("log10_p"), step.decimal("log10_e")}); });
+    item.each("growth", 64, [&](Fields& step) {
+      channel.growth.push_back({step.number("n"), step.decimal("log10_p"), step.decimal("log10_e")});
+    });
     if (channel.text()) {
       read_text_channel(item, channel);
     } else {
@@ -169,7 +177,8 @@ void read_verdict(Fields& fields, Verdict& verdict) {
       channel.issuance = item.number("issuance");
       channel.window = item.number("window");
       item.each("accounts", kMany, [&](Fields& entry) {
-        channel.accounts.push_back({entry.text("account"), entry.number("responses"), entry.decimal("log10_e"), entry.boolean("named")});
+        channel.accounts.push_back(
+            {entry.text("account"), entry.number("responses"), entry.decimal("log10_e"), entry.boolean("named")});
       });
     }
     if (channel.channel == "c3") {
@@ -179,7 +188,9 @@ void read_verdict(Fields& fields, Verdict& verdict) {
     verdict.channels.push_back(std::move(channel));
   });
   if (verdict.channels.empty()) fields.fail("channels", "is empty");
-  fields.each("controls", 64, [&](Fields& item) { verdict.controls.push_back({item.text("name"), item.decimal("log10_p"), item.decimal("log10_e")}); });
+  fields.each("controls", 64, [&](Fields& item) {
+    verdict.controls.push_back({item.text("name"), item.decimal("log10_p"), item.decimal("log10_e")});
+  });
 }
 
 constexpr std::array<std::string_view, 5> kObjects{"commitment", "ledger", "plan", "transcript", "verdict"};
@@ -206,7 +217,8 @@ Result<void> read_keys(const fs::path& data, Case& into) {
     auto bytes = read_bytes(data, name);
     if (!bytes) return bytes.error();
     // The first bytes of a SubjectPublicKeyInfo name its algorithm.
-    const bool ed25519 = bytes->find("\nMCowBQYDK2VwAyEA") != std::string::npos, p256 = bytes->find("\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE") != std::string::npos;
+    const bool ed25519 = bytes->find("\nMCowBQYDK2VwAyEA") != std::string::npos,
+               p256 = bytes->find("\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE") != std::string::npos;
     into.keys.push_back({std::string(role), ed25519 ? "Ed25519" : p256 ? "ECDSA P-256" : ""});
   }
   return {};
@@ -219,7 +231,8 @@ Result<void> list_items(const fs::path& data, Case& into) {
     if (code || fs::is_directory(status)) continue;
     const std::string path = at->path().lexically_relative(data).generic_string();
     if (!fs::is_regular_file(status)) return Error{ErrorCode::bad_input, path + ": is not a regular file"};
-    if (into.items.size() >= kMaxFiles) return Error{ErrorCode::bad_input, "data: holds more than " + std::to_string(kMaxFiles) + " files"};
+    if (into.items.size() >= kMaxFiles)
+      return Error{ErrorCode::bad_input, "data: holds more than " + std::to_string(kMaxFiles) + " files"};
     into.items.push_back({path, at->file_size(code)});
   }
   if (code) return Error{ErrorCode::io, "data: " + code.message()};
@@ -229,17 +242,22 @@ Result<void> list_items(const fs::path& data, Case& into) {
 
 /// The objects name each other by digest; names that disagree end the report.
 Result<void> check_bindings(const Case& from) {
-  struct Bound { std::string_view a, b; const std::string &left, &right; };
+  struct Bound {
+    std::string_view a, b;
+    const std::string &left, &right;
+  };
   const Plan& plan = from.plan;
   const Verdict& verdict = from.verdict;
-  const std::array<Bound, 6> pairs{{{"verdict.json: field commitment", "plan.json", verdict.commitment, plan.commitment},
-                                    {"verdict.json: field opening", "plan.json", verdict.opening, plan.opening},
-                                    {"verdict.json: field ledger", "plan.json", verdict.ledger, plan.ledger},
-                                    {"verdict.json: field suspect", "plan.json", verdict.suspect, plan.suspect},
-                                    {"transcript.json: field plan", "verdict.json", from.transcript.plan, verdict.plan},
-                                    {"commitment.json: field digest", "plan.json, field opening", from.commitment.digest, plan.opening}}};
+  const std::array<Bound, 6> pairs{
+      {{"verdict.json: field commitment", "plan.json", verdict.commitment, plan.commitment},
+       {"verdict.json: field opening", "plan.json", verdict.opening, plan.opening},
+       {"verdict.json: field ledger", "plan.json", verdict.ledger, plan.ledger},
+       {"verdict.json: field suspect", "plan.json", verdict.suspect, plan.suspect},
+       {"transcript.json: field plan", "verdict.json", from.transcript.plan, verdict.plan},
+       {"commitment.json: field digest", "plan.json, field opening", from.commitment.digest, plan.opening}}};
   for (const Bound& pair : pairs)
-    if (pair.left != pair.right) return Error{ErrorCode::invalid_evidence, std::string(pair.a) + ": differs from that of " + std::string(pair.b)};
+    if (pair.left != pair.right)
+      return Error{ErrorCode::invalid_evidence, std::string(pair.a) + ": differs from that of " + std::string(pair.b)};
   for (const Statement& statement : from.statements) {
     const std::string* expected = statement.object == "commitment"   ? &plan.commitment
                                   : statement.object == "ledger"     ? &plan.ledger
@@ -247,7 +265,9 @@ Result<void> check_bindings(const Case& from) {
                                   : statement.object == "transcript" ? &verdict.transcript
                                                                      : nullptr;
     if (expected != nullptr && *expected != statement.sha256)
-      return Error{ErrorCode::invalid_evidence, "statements/" + statement.object + ".dsse.json: field subject: the digest is not that of the " + statement.object + " that the verdict is about"};
+      return Error{ErrorCode::invalid_evidence, "statements/" + statement.object +
+                                                    ".dsse.json: field subject: the digest is not that of the " +
+                                                    statement.object + " that the verdict is about"};
   }
   return {};
 }

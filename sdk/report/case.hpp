@@ -3,11 +3,10 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <heirmark/result.hpp>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <heirmark/result.hpp>
 
 namespace heirmark::report {
 
@@ -21,9 +20,9 @@ struct PlanChannel {
   std::string channel;  ///< c1, c2 or c3
   std::uint64_t weight = 0;
   std::uint64_t texts = 0, tokens_per_text = 0, decoys = 0, temperature_milli = 0;  ///< c1
-  std::string count_rule;                                                          ///< c1
-  std::uint64_t samples = 0;                                                       ///< c2
-  std::uint64_t top = 0;                                                           ///< c3
+  std::string count_rule;                                                           ///< c1
+  std::uint64_t samples = 0;                                                        ///< c2
+  std::uint64_t top = 0;                                                            ///< c3
 };
 struct Plan {
   std::string plan_id, date, commitment, opening, key_id, path, profile, ledger, suspect, prompts, h1, h2, stop;
@@ -40,7 +39,10 @@ struct Suspect {
   std::uint64_t vocab = 0;
   std::vector<std::string> command;
 };
-struct TranscriptFile { std::string path, sha256; std::uint64_t lines = 0; };
+struct TranscriptFile {
+  std::string path, sha256;
+  std::uint64_t lines = 0;
+};
 struct Transcript {
   std::string plan, hello_name, weights_digest, started, ended;
   std::uint64_t hello_vocab = 0, context = 0, queries = 0;
@@ -48,10 +50,24 @@ struct Transcript {
   [[nodiscard]] const TranscriptFile* find(std::string_view path) const noexcept;
 };
 
-struct Growth { std::uint64_t n = 0; Decimal log10_p, log10_e; };
-struct WindowClass { std::uint64_t number = 0, pairs = 0, ge = 0; std::string statistic; };
-struct Histogram { std::string low, width, live; std::vector<std::uint64_t> counts; };
-struct Account { std::string name; std::uint64_t responses = 0; Decimal log10_e; bool named = false; };
+struct Growth {
+  std::uint64_t n = 0;
+  Decimal log10_p, log10_e;
+};
+struct WindowClass {
+  std::uint64_t number = 0, pairs = 0, ge = 0;
+  std::string statistic;
+};
+struct Histogram {
+  std::string low, width, live;
+  std::vector<std::uint64_t> counts;
+};
+struct Account {
+  std::string name;
+  std::uint64_t responses = 0;
+  Decimal log10_e;
+  bool named = false;
+};
 struct Channel {
   std::string channel;
   std::uint64_t weight = 0, n = 0;
@@ -71,7 +87,10 @@ struct Channel {
   std::string alpha, beta;  ///< c3
   [[nodiscard]] bool text() const noexcept { return channel == "c1"; }
 };
-struct Control { std::string name; Decimal log10_p, log10_e; };
+struct Control {
+  std::string name;
+  Decimal log10_p, log10_e;
+};
 enum class Outcome : std::uint8_t { supports, inconclusive, does_not_support };
 struct Verdict {
   std::string date, plan, transcript, opening, commitment, ledger, suspect, method, outcome_name;
@@ -91,11 +110,14 @@ struct Statement {
 };
 /// A public key of trust/.
 struct PublicKey {
-  std::string role;           ///< provider or auditor
-  std::string algorithm;      ///< Ed25519, ECDSA P-256 or ""
+  std::string role;       ///< provider or auditor
+  std::string algorithm;  ///< Ed25519, ECDSA P-256 or ""
 };
 /// A file of data/.
-struct Item { std::string path; std::uint64_t bytes = 0; };
+struct Item {
+  std::string path;
+  std::uint64_t bytes = 0;
+};
 
 struct Case {
   Plan plan;
@@ -105,14 +127,15 @@ struct Case {
   Verdict verdict;
   std::vector<Statement> statements;  ///< those that are there, in the order of making
   std::vector<PublicKey> keys;
-  std::vector<Item> items;            ///< sorted by path
+  std::vector<Item> items;  ///< sorted by path
   [[nodiscard]] const Statement* statement(std::string_view object) const noexcept;
   [[nodiscard]] const PlanChannel* planned(std::string_view channel) const noexcept;
   /// The key id that the role signed with: "" when nothing of that role is signed.
   [[nodiscard]] std::string signer_key(std::string_view role) const;
 };
 
-/// Reads a bag's data/ folder. An object that is missing, malformed or not bound to the others is an error that names file and field.
+/// Reads a bag's data/ folder. An object that is missing, malformed or not bound to the others is an error that names
+/// file and field.
 [[nodiscard]] Result<Case> read_case(const std::filesystem::path& bag);
 
 }  // namespace heirmark::report

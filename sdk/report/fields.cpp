@@ -7,25 +7,33 @@
 namespace heirmark::report {
 namespace {
 
-bool digits(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }); }
+bool digits(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
 
 /// `text` has the shape of `pattern`, in which 0 stands for any digit.
 bool shaped(std::string_view text, std::string_view pattern) {
-  return text.size() == pattern.size() && std::equal(text.begin(), text.end(), pattern.begin(), [](char c, char p) { return p == '0' ? c >= '0' && c <= '9' : c == p; });
+  return text.size() == pattern.size() && std::equal(text.begin(), text.end(), pattern.begin(), [](char c, char p) {
+           return p == '0' ? c >= '0' && c <= '9' : c == p;
+         });
 }
 int two(std::string_view text, std::size_t at) { return (text[at] - '0') * 10 + (text[at + 1] - '0'); }
 bool is_date(std::string_view text) {
-  return shaped(text, "0000-00-00") && two(text, 5) >= 1 && two(text, 5) <= 12 && two(text, 8) >= 1 && two(text, 8) <= 31;
+  return shaped(text, "0000-00-00") && two(text, 5) >= 1 && two(text, 5) <= 12 && two(text, 8) >= 1 &&
+         two(text, 8) <= 31;
 }
 bool is_time(std::string_view text) {
-  return shaped(text, "0000-00-00T00:00:00Z") && is_date(text.substr(0, 10)) && two(text, 11) < 24 && two(text, 14) < 60 && two(text, 17) < 60;
+  return shaped(text, "0000-00-00T00:00:00Z") && is_date(text.substr(0, 10)) && two(text, 11) < 24 &&
+         two(text, 14) < 60 && two(text, 17) < 60;
 }
 
 std::optional<double> parse_decimal(std::string_view text) {
   std::string_view rest = text;
   if (rest.starts_with('-')) rest.remove_prefix(1);
   const std::size_t point = rest.find('.');
-  if (text.size() > 64 || !digits(rest.substr(0, point)) || (point != std::string_view::npos && !digits(rest.substr(point + 1)))) return std::nullopt;
+  if (text.size() > 64 || !digits(rest.substr(0, point)) ||
+      (point != std::string_view::npos && !digits(rest.substr(point + 1))))
+    return std::nullopt;
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
@@ -40,7 +48,8 @@ void Fields::fail(std::string_view name, std::string_view problem) {
   if (*error_) return;
   std::string field = path_;
   if (!name.empty()) field += (field.empty() ? "" : ".") + std::string(name);
-  *error_ = Error{ErrorCode::bad_input, file_ + ": " + (field.empty() ? "" : "field " + field + ": ") + std::string(problem)};
+  *error_ =
+      Error{ErrorCode::bad_input, file_ + ": " + (field.empty() ? "" : "field " + field + ": ") + std::string(problem)};
 }
 
 const json::Value* Fields::get(std::string_view name) {
@@ -82,7 +91,9 @@ std::string Fields::one_of(std::string_view name, std::initializer_list<std::str
 
 std::string Fields::hex(std::string_view name, std::size_t count) {
   std::string text = string_at(name);
-  const bool good = text.size() == count && std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  const bool good = text.size() == count && std::all_of(text.begin(), text.end(), [](char c) {
+                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                    });
   if (!good) fail(name, "is not " + std::to_string(count) + " lower-case hex digits");
   return good ? text : std::string();
 }
@@ -133,7 +144,8 @@ std::uint64_t Fields::number(std::string_view name, std::uint64_t least, std::ui
   const json::Value* value = get(name);
   if (value == nullptr) return 0;
   const std::int64_t* number = value->if_integer();
-  if (number == nullptr || *number < 0 || static_cast<std::uint64_t>(*number) < least || static_cast<std::uint64_t>(*number) > most) {
+  if (number == nullptr || *number < 0 || static_cast<std::uint64_t>(*number) < least ||
+      static_cast<std::uint64_t>(*number) > most) {
     fail(name, "is not an integer from " + std::to_string(least) + " to " + std::to_string(most));
     return 0;
   }
@@ -195,7 +207,8 @@ void Fields::each(std::string_view name, std::size_t most, const std::function<v
   }
   std::size_t index = 0;
   for (const json::Value& item : *list) {
-    Fields fields(&item, file_, (path_.empty() ? "" : path_ + ".") + std::string(name) + "[" + std::to_string(index++) + "]", error_);
+    Fields fields(&item, file_,
+                  (path_.empty() ? "" : path_ + ".") + std::string(name) + "[" + std::to_string(index++) + "]", error_);
     read(fields);
   }
 }

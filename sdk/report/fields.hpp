@@ -1,14 +1,14 @@
-// Reading an object of the bag field by field. The first thing that is wrong is kept, with the file and the path of the field
+// Reading an object of the bag field by field. The first thing that is wrong is kept, with the file and the path of the
+// field
 // ("plan.json: field channels[1].weight: ..."), so that a reader is one straight list of fields.
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <heirmark/result.hpp>
 #include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include <heirmark/result.hpp>
 
 #include "json/value.hpp"
 #include "report/case.hpp"
@@ -21,19 +21,20 @@ namespace heirmark::report {
 class Fields {
  public:
   /// `error` outlives this and takes the first thing that is wrong.
-  Fields(const json::Value& value, std::string file, std::optional<Error>& error) : Fields(&value, std::move(file), "", &error) {}
+  Fields(const json::Value& value, std::string file, std::optional<Error>& error)
+      : Fields(&value, std::move(file), "", &error) {}
 
-  std::string text(std::string_view name);                             ///< any string but the empty one
+  std::string text(std::string_view name);  ///< any string but the empty one
   std::string text_or_empty(std::string_view name);
   std::string one_of(std::string_view name, std::initializer_list<std::string_view> values);
-  std::string hex(std::string_view name, std::size_t digits);          ///< lower case
+  std::string hex(std::string_view name, std::size_t digits);  ///< lower case
   std::string digest(std::string_view name) { return hex(name, 64); }
   std::string digest_or_empty(std::string_view name);
-  std::string date(std::string_view name);                             ///< YYYY-MM-DD
+  std::string date(std::string_view name);  ///< YYYY-MM-DD
   std::string date_or_empty(std::string_view name);
-  std::string time(std::string_view name);                             ///< YYYY-MM-DDThh:mm:ssZ
-  std::string integer(std::string_view name);                          ///< a string of digits, with a sign or not
-  std::string decimal_text(std::string_view name);                     ///< -?digits[.digits]
+  std::string time(std::string_view name);          ///< YYYY-MM-DDThh:mm:ssZ
+  std::string integer(std::string_view name);       ///< a string of digits, with a sign or not
+  std::string decimal_text(std::string_view name);  ///< -?digits[.digits]
   Decimal decimal(std::string_view name);
   std::optional<Decimal> decimal_or_empty(std::string_view name);
   std::uint64_t number(std::string_view name, std::uint64_t least = 0, std::uint64_t most = (1ull << 53) - 1);

@@ -66,7 +66,8 @@ Headline headline(const Verdict& verdict) {
 }
 
 double channel_threshold(const Verdict& verdict, const Channel& channel) {
-  return -(log10_alpha(verdict) + std::log10(static_cast<double>(channel.weight) / kMillion) - log10_of(verdict.multiplicity));
+  return -(log10_alpha(verdict) + std::log10(static_cast<double>(channel.weight) / kMillion) -
+           log10_of(verdict.multiplicity));
 }
 
 double account_threshold(const Verdict& verdict, const Channel& channel) {
@@ -74,26 +75,35 @@ double account_threshold(const Verdict& verdict, const Channel& channel) {
 }
 
 std::size_t controls_reached(const Verdict& verdict) {
-  return static_cast<std::size_t>(std::count_if(verdict.controls.begin(), verdict.controls.end(), [&](const Control& control) {
-    return control.log10_p.value <= log10_alpha(verdict);
-  }));
+  return static_cast<std::size_t>(
+      std::count_if(verdict.controls.begin(), verdict.controls.end(),
+                    [&](const Control& control) { return control.log10_p.value <= log10_alpha(verdict); }));
 }
 
 Result<void> check_consistency(const Case& from) {
   const Verdict& verdict = from.verdict;
-  const auto wrong = [](std::string message) { return Error{ErrorCode::invalid_evidence, "verdict.json: " + std::move(message)}; };
+  const auto wrong = [](std::string message) {
+    return Error{ErrorCode::invalid_evidence, "verdict.json: " + std::move(message)};
+  };
   const bool reached = verdict.log10_p.value <= log10_alpha(verdict);
-  const Outcome follows = !reached ? Outcome::inconclusive : controls_reached(verdict) > 0 ? Outcome::does_not_support : Outcome::supports;
-  if (follows != verdict.outcome) return wrong("field outcome: \"" + verdict.outcome_name + "\" does not follow from log10_p, alpha and controls");
+  const Outcome follows = !reached                        ? Outcome::inconclusive
+                          : controls_reached(verdict) > 0 ? Outcome::does_not_support
+                                                          : Outcome::supports;
+  if (follows != verdict.outcome)
+    return wrong("field outcome: \"" + verdict.outcome_name + "\" does not follow from log10_p, alpha and controls");
   const Headline again = headline(verdict);
   if (std::abs(again.log10_p - verdict.log10_p.value) > kRounding)
-    return wrong("field log10_p: " + verdict.log10_p.text + " does not follow from the channels, which give " + fixed(again.log10_p, 4));
+    return wrong("field log10_p: " + verdict.log10_p.text + " does not follow from the channels, which give " +
+                 fixed(again.log10_p, 4));
   if (std::abs(again.log10_e - verdict.log10_e.value) > kRounding)
-    return wrong("field log10_e: " + verdict.log10_e.text + " does not follow from the channels, which give " + fixed(again.log10_e, 4));
+    return wrong("field log10_e: " + verdict.log10_e.text + " does not follow from the channels, which give " +
+                 fixed(again.log10_e, 4));
   for (const Channel& channel : verdict.channels) {
     if (channel.text()) {
-      const double larger = std::max(channel.log10_p_prf.value, channel.log10_p_rank ? channel.log10_p_rank->value : channel.log10_p_prf.value);
-      if (std::abs(larger - channel.log10_p.value) > kRounding) return wrong("channel c1: field log10_p is not the larger of its parts");
+      const double larger = std::max(channel.log10_p_prf.value,
+                                     channel.log10_p_rank ? channel.log10_p_rank->value : channel.log10_p_prf.value);
+      if (std::abs(larger - channel.log10_p.value) > kRounding)
+        return wrong("channel c1: field log10_p is not the larger of its parts");
     } else if (std::abs(std::min(0.0, -channel.log10_e.value) - channel.log10_p.value) > kRounding) {
       return wrong("channel " + channel.channel + ": field log10_p is not that of its log10_e");
     }
@@ -126,15 +136,19 @@ std::vector<Comparison> plan_against_done(const Case& from) {
       queries += planned.texts;
       rows.numbers(name + "texts", planned.texts, texts != nullptr ? texts->lines : 0);
       const std::uint64_t most = planned.texts * planned.tokens_per_text;
-      rows.add(name + "tokens written by the suspect", "at most " + grouped(most), grouped(done->positions), done->positions <= most);
+      rows.add(name + "tokens written by the suspect", "at most " + grouped(most), grouped(done->positions),
+               done->positions <= most);
       rows.texts(name + "count rule", planned.count_rule, done->count_rule);
       rows.numbers(name + "decoys per class", planned.decoys, done->decoys);
-      rows.shown(name + "temperature (thousandths)", grouped(planned.temperature_milli), "as asked; the suspect cannot be seen to obey");
+      rows.shown(name + "temperature (thousandths)", grouped(planned.temperature_milli),
+                 "as asked; the suspect cannot be seen to obey");
     } else {
       rows.add(name + "responses bet on", grouped(plan.ledger_responses - plan.fit_responses), grouped(done->responses),
                done->responses == plan.ledger_responses - plan.fit_responses);
-      if (planned.channel == "c2") rows.shown(name + "sampled tokens per context", grouped(planned.samples), "in transcript/issued.jsonl");
-      if (planned.channel == "c3") rows.shown(name + "listed log-probabilities per context", grouped(planned.top), "in transcript/issued.jsonl");
+      if (planned.channel == "c2")
+        rows.shown(name + "sampled tokens per context", grouped(planned.samples), "in transcript/issued.jsonl");
+      if (planned.channel == "c3")
+        rows.shown(name + "listed log-probabilities per context", grouped(planned.top), "in transcript/issued.jsonl");
     }
   }
   for (const Channel& done : verdict.channels)
@@ -147,12 +161,14 @@ std::vector<Comparison> plan_against_done(const Case& from) {
   }
   rows.numbers("Queries in all", queries, from.transcript.queries);
   rows.add("Stopping rule", plan.stop == "fixed" ? "fixed: all queries, then the verdict" : plan.stop,
-           queries == from.transcript.queries ? "all queries were made" : "not all queries were made", queries == from.transcript.queries);
+           queries == from.transcript.queries ? "all queries were made" : "not all queries were made",
+           queries == from.transcript.queries);
   rows.numbers("Vocabulary of the suspect", from.suspect.vocab, from.transcript.hello_vocab);
   if (!from.suspect.weights.empty() && !from.transcript.weights_digest.empty())
     rows.texts("Digest of the suspect's weights", from.suspect.weights, from.transcript.weights_digest);
   else
-    rows.shown("Digest of the suspect's weights", or_none(from.suspect.weights), or_none(from.transcript.weights_digest));
+    rows.shown("Digest of the suspect's weights", or_none(from.suspect.weights),
+               or_none(from.transcript.weights_digest));
   return rows.take();
 }
 
@@ -162,27 +178,37 @@ std::vector<Order> order_of_events(const Case& from) {
     const Statement* statement = from.statement(object);
     return statement != nullptr ? statement->date : std::string();
   };
-  const auto order = [&](std::string earlier, const std::string& first, std::string later, const std::string& second, std::string why) {
+  const auto order = [&](std::string earlier, const std::string& first, std::string later, const std::string& second,
+                         std::string why) {
     const auto state = first.empty() || second.empty() ? Order::State::undated
                        : not_after(first, second)      ? Order::State::in_order
                                                        : Order::State::broken;
     rows.push_back({std::move(earlier), std::move(later), state, std::move(why)});
   };
   const std::string committed = stated("commitment"), sealed = stated("ledger");
-  order("key committed", committed, "key in force", from.commitment.not_before, "the key was fixed before any text was marked with it");
-  order("key committed", committed, "suspect released", from.suspect.released, "the key was not chosen to fit the suspect");
-  order("key in force", from.commitment.not_before, "suspect released", from.suspect.released, "marked text existed while the suspect could be trained");
+  order("key committed", committed, "key in force", from.commitment.not_before,
+        "the key was fixed before any text was marked with it");
+  order("key committed", committed, "suspect released", from.suspect.released,
+        "the key was not chosen to fit the suspect");
+  order("key in force", from.commitment.not_before, "suspect released", from.suspect.released,
+        "marked text existed while the suspect could be trained");
   if (!from.plan.ledger.empty())
-    order("ledger sealed", sealed, "suspect released", from.suspect.released, "the record of issued text was not written to fit the suspect");
-  order("plan dated", from.plan.date, "first query", from.transcript.started, "nothing about the test was chosen after answers were seen");
-  order("plan signed", stated("plan"), "first query", from.transcript.started, "the same, by the auditor's signed word");
-  order("last query", from.transcript.ended, "verdict", from.verdict.date, "the transcript was complete before the key was used on it");
-  order("transcript signed", stated("transcript"), "verdict", from.verdict.date, "the transcript was sealed before the key was used on it");
+    order("ledger sealed", sealed, "suspect released", from.suspect.released,
+          "the record of issued text was not written to fit the suspect");
+  order("plan dated", from.plan.date, "first query", from.transcript.started,
+        "nothing about the test was chosen after answers were seen");
+  order("plan signed", stated("plan"), "first query", from.transcript.started,
+        "the same, by the auditor's signed word");
+  order("last query", from.transcript.ended, "verdict", from.verdict.date,
+        "the transcript was complete before the key was used on it");
+  order("transcript signed", stated("transcript"), "verdict", from.verdict.date,
+        "the transcript was sealed before the key was used on it");
   return rows;
 }
 
 Validation validation_of(std::string_view) noexcept {
-  // A number is written here only for a study that was run on the released method and whose record is published with it.
+  // A number is written here only for a study that was run on the released method and whose record is published with
+  // it.
   return {};
 }
 
@@ -194,7 +220,11 @@ double log10_validated_rate(const Validation& validation) {
 Strength verbal_strength(const Verdict& verdict, const Validation& validation) {
   if (verdict.outcome != Outcome::supports) return Strength::none;
   const double rate = std::max(verdict.log10_p.value, log10_validated_rate(validation));
-  return rate <= -6 ? Strength::very_strong : rate <= -4 ? Strength::strong : rate <= -3 ? Strength::moderate : rate <= -2 ? Strength::limited : Strength::none;
+  return rate <= -6   ? Strength::very_strong
+         : rate <= -4 ? Strength::strong
+         : rate <= -3 ? Strength::moderate
+         : rate <= -2 ? Strength::limited
+                      : Strength::none;
 }
 
 double detectable_influence(const Verdict& verdict, const Channel& c1) {

@@ -1,5 +1,5 @@
-// What follows from the case by arithmetic or comparison: the headline step by step, the plan against what was done, the order of
-// events, the strength in words.
+// What follows from the case by arithmetic or comparison: the headline step by step, the plan against what was done,
+// the order of events, the strength in words.
 #pragma once
 #include <string>
 #include <vector>
@@ -10,9 +10,13 @@ namespace heirmark::report {
 
 /// The headline p of a verdict, computed again from its channels.
 struct Headline {
-  struct Step { const Channel* channel; double log10_share; double log10_p_over_share; };
+  struct Step {
+    const Channel* channel;
+    double log10_share;
+    double log10_p_over_share;
+  };
   std::vector<Step> steps;
-  std::size_t least = 0;       ///< index of the channel with the least p / omega
+  std::size_t least = 0;  ///< index of the channel with the least p / omega
   double log10_multiplicity = 0, log10_p = 0, log10_e = 0;
 };
 [[nodiscard]] Headline headline(const Verdict& verdict);
@@ -54,7 +58,8 @@ enum class Strength : unsigned char { none, limited, moderate, strong, very_stro
 [[nodiscard]] double log10_validated_rate(const Validation& validation);
 [[nodiscard]] Strength verbal_strength(const Verdict& verdict, const Validation& validation);
 
-/// Planning figure: least r = inheritance times share that C1 would have shown with 90 % probability; above 1 nothing would.
+/// Planning figure: least r = inheritance times share that C1 would have shown with 90 % probability; above 1 nothing
+/// would.
 [[nodiscard]] double detectable_influence(const Verdict& verdict, const Channel& c1);
 
 }  // namespace heirmark::report

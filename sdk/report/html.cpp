@@ -7,7 +7,11 @@
 namespace heirmark::report {
 namespace {
 
-struct Decoded { char32_t code; std::size_t length; bool valid; };
+struct Decoded {
+  char32_t code;
+  std::size_t length;
+  bool valid;
+};
 
 /// One character of UTF-8: overlong forms, surrogates and values past U+10FFFF are not valid.
 Decoded decode(std::string_view text, std::size_t at) {
@@ -28,9 +32,9 @@ Decoded decode(std::string_view text, std::size_t at) {
 
 /// Characters that act on a page without being seen.
 bool invisible(char32_t c) {
-  return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0xAD || c == 0x61C || c == 0x180E || (c >= 0x200B && c <= 0x200F) ||
-         (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF || (c >= 0xFFF0 && c <= 0xFFFB) ||
-         (c & 0xFFFE) == 0xFFFE || (c >= 0xE0000 && c <= 0xE0FFF);
+  return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0xAD || c == 0x61C || c == 0x180E ||
+         (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF ||
+         (c >= 0xFFF0 && c <= 0xFFFB) || (c & 0xFFFE) == 0xFFFE || (c >= 0xE0000 && c <= 0xE0FFF);
 }
 
 void write_attributes(std::string& out, Attributes attributes) {
@@ -52,7 +56,8 @@ std::string escape(std::string_view text) {
     const Decoded next = decode(text, at);
     if (!next.valid || invisible(next.code)) {
       std::array<char, 24> spelled{};
-      std::snprintf(spelled.data(), spelled.size(), next.valid ? "[U+%04X]" : "[byte %02X]", static_cast<unsigned>(next.code));
+      std::snprintf(spelled.data(), spelled.size(), next.valid ? "[U+%04X]" : "[byte %02X]",
+                    static_cast<unsigned>(next.code));
       out += spelled.data();
     } else if (next.code == '&') {
       out += "&amp;";
@@ -84,7 +89,8 @@ std::string clipped(std::string_view text, std::size_t limit) {
 Css& Css::add_quoted(std::string_view text) {
   text_ += '"';
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ' ' || c == '-';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == ' ' || c == '-';
     if (plain) {
       text_ += c;
     } else {
@@ -120,7 +126,8 @@ Html Markup::empty_element(Name tag, Attributes attributes) {
 Html Markup::style(const Css& sheet) { return {Html::Trusted{}, "<style>\n" + sheet.text() + "</style>\n"}; }
 
 std::string Markup::document(const Html& head, const Html& body) {
-  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n" + head.markup() + "</head>\n<body>\n" + body.markup() + "</body>\n</html>\n";
+  return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n" + head.markup() + "</head>\n<body>\n" + body.markup() +
+         "</body>\n</html>\n";
 }
 
 Html digest(std::string_view hex) {
@@ -149,7 +156,9 @@ Html commands(const std::vector<std::string>& lines) {
 }
 
 namespace {
-std::string css_of(Table::Align align) { return align == Table::Align::right ? "num" : align == Table::Align::key ? "key" : "txt"; }
+std::string css_of(Table::Align align) {
+  return align == Table::Align::right ? "num" : align == Table::Align::key ? "key" : "txt";
+}
 }  // namespace
 
 Table::Table(Html caption, std::vector<Column> columns, std::string css_class)
@@ -159,7 +168,8 @@ Table& Table::row(const std::vector<Html>& cells, std::string_view row_class) {
   Html content;
   for (std::size_t i = 0; i < cells.size(); ++i) {
     const std::string align = css_of(i < columns_.size() ? columns_[i].align : Align::left);
-    content.add(i == 0 ? el("th", {{"scope", "row"}, {"class", align}}, cells[i]) : el("td", {{"class", align}}, cells[i]));
+    content.add(i == 0 ? el("th", {{"scope", "row"}, {"class", align}}, cells[i])
+                       : el("td", {{"class", align}}, cells[i]));
   }
   rows_.add(row_class.empty() ? el("tr", {}, content) : el("tr", {{"class", std::string(row_class)}}, content));
   return *this;
@@ -175,7 +185,8 @@ Html Table::html() const {
 
 Html facts(const std::vector<std::pair<Html, Html>>& rows, std::string_view label) {
   Html content;
-  for (const auto& [name, value] : rows) content.add(el("tr", {}, el("th", {{"scope", "row"}}, name), el("td", {}, value)));
+  for (const auto& [name, value] : rows)
+    content.add(el("tr", {}, el("th", {{"scope", "row"}}, name), el("td", {}, value)));
   return el("table", {{"class", "facts"}, {"aria-label", std::string(label)}}, el("tbody", {}, content));
 }
 

@@ -14,7 +14,8 @@ class Name {
   consteval Name(const char* name) : text_(name) {  // NOLINT(google-explicit-constructor)
     if (text_.empty()) throw "an empty name";
     for (const char c : text_)
-      if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == ':')) throw "not a name";
+      if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == ':'))
+        throw "not a name";
   }
   [[nodiscard]] constexpr std::string_view text() const noexcept { return text_; }
 
@@ -43,8 +44,9 @@ class Css {
   std::string text_;
 };
 
-/// `text` with markup characters as entities. What could change how the page reads without being seen (control characters,
-/// direction overrides, zero-width characters, bytes that are not UTF-8) is spelled out, for example [U+202E].
+/// `text` with markup characters as entities. What could change how the page reads without being seen (control
+/// characters, direction overrides, zero-width characters, bytes that are not UTF-8) is spelled out, for example
+/// [U+202E].
 [[nodiscard]] std::string escape(std::string_view text);
 
 /// The first `limit` characters of UTF-8 text, with an ellipsis when there were more.
@@ -54,9 +56,9 @@ class Css {
 class Html {
  public:
   Html() = default;
-  Html(std::string_view text) : markup_(escape(text)) {}       // NOLINT(google-explicit-constructor)
-  Html(const std::string& text) : markup_(escape(text)) {}     // NOLINT(google-explicit-constructor)
-  Html(const char* text) : markup_(escape(text)) {}            // NOLINT(google-explicit-constructor)
+  Html(std::string_view text) : markup_(escape(text)) {}    // NOLINT(google-explicit-constructor)
+  Html(const std::string& text) : markup_(escape(text)) {}  // NOLINT(google-explicit-constructor)
+  Html(const char* text) : markup_(escape(text)) {}         // NOLINT(google-explicit-constructor)
   [[nodiscard]] const std::string& markup() const noexcept { return markup_; }
   Html& add(const Html& more) { return markup_ += more.markup_, *this; }
   [[nodiscard]] bool empty() const noexcept { return markup_.empty(); }
@@ -96,13 +98,21 @@ template <class... Pieces>
   return Markup::element(tag, attributes, join(pieces...));
 }
 template <class... Pieces>
-[[nodiscard]] Html p(const Pieces&... pieces) { return el("p", {}, pieces...); }
+[[nodiscard]] Html p(const Pieces&... pieces) {
+  return el("p", {}, pieces...);
+}
 template <class... Pieces>
-[[nodiscard]] Html strong(const Pieces&... pieces) { return el("strong", {}, pieces...); }
+[[nodiscard]] Html strong(const Pieces&... pieces) {
+  return el("strong", {}, pieces...);
+}
 template <class... Pieces>
-[[nodiscard]] Html em(const Pieces&... pieces) { return el("em", {}, pieces...); }
+[[nodiscard]] Html em(const Pieces&... pieces) {
+  return el("em", {}, pieces...);
+}
 template <class... Pieces>
-[[nodiscard]] Html code(const Pieces&... pieces) { return el("code", {}, pieces...); }
+[[nodiscard]] Html code(const Pieces&... pieces) {
+  return el("code", {}, pieces...);
+}
 /// A digest: monospaced, may break after every 16 characters.
 [[nodiscard]] Html digest(std::string_view hex);
 
@@ -117,7 +127,10 @@ template <class... Pieces>
 class Table {
  public:
   enum class Align : unsigned char { left, right, key };  ///< key: left, never broken
-  struct Column { std::string head; Align align = Align::left; };
+  struct Column {
+    std::string head;
+    Align align = Align::left;
+  };
   Table(Html caption, std::vector<Column> columns, std::string css_class = "");
   Table& row(const std::vector<Html>& cells, std::string_view row_class = "");
   [[nodiscard]] bool empty() const noexcept { return rows_.empty(); }

@@ -13,17 +13,24 @@ constexpr double kLog10E = std::numbers::log10e;
 
 std::string plain(double value, int decimals) {
   std::array<char, 400> buffer{};
-  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed, decimals);
+  const auto [end, error] =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed, decimals);
   return error == std::errc() ? std::string(buffer.data(), end) : "?";
 }
 
 /// 10^log10_value as mantissa and exponent; the mantissa has one decimal and is rounded by `round`.
-struct Scientific { double mantissa; long exponent; };
+struct Scientific {
+  double mantissa;
+  long exponent;
+};
 template <class Round>
 Scientific scientific(double log10_value, Round round) {
   long exponent = static_cast<long>(std::floor(log10_value));
   double mantissa = round(std::pow(10.0, log10_value - static_cast<double>(exponent)) * 10) / 10;
-  if (mantissa >= 10) { mantissa = 1; ++exponent; }
+  if (mantissa >= 10) {
+    mantissa = 1;
+    ++exponent;
+  }
   return {mantissa, exponent};
 }
 }  // namespace
@@ -55,7 +62,8 @@ std::string fixed(double value, int decimals) {
 std::string power_of_ten(long exponent) {
   static constexpr std::array<std::string_view, 10> kDigits{"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
   std::string out = "10";
-  for (const char c : std::to_string(exponent)) out += c == '-' ? std::string_view("⁻") : kDigits[static_cast<std::size_t>(c - '0')];
+  for (const char c : std::to_string(exponent))
+    out += c == '-' ? std::string_view("⁻") : kDigits[static_cast<std::size_t>(c - '0')];
   return out;
 }
 

@@ -9,12 +9,17 @@ namespace report {
 
 std::string render(const Case& from, const Validation& validation) {
   const std::string title = "Audit report, case " + from.plan.plan_id + ": " + clipped(from.suspect.name, 60);
-  const Html head = join(Markup::empty_element("meta", {{"charset", "utf-8"}}), Markup::empty_element("meta", {{"name", "viewport"}, {"content", "width=device-width, initial-scale=1"}}),
-                         Markup::empty_element("meta", {{"http-equiv", "Content-Security-Policy"}, {"content", "default-src 'none'; style-src 'unsafe-inline'"}}), el("title", {}, title),
-                         Markup::style(style_sheet(from)));
-  const Html body = el("main", {}, section_summary(from, validation), contents(), section_items(from), section_method(from, validation), section_plan(from), section_results(from),
-                       section_alternatives(from), section_limitations(from), section_annex(from), section_reproduction(from), section_words(from, validation),
-                       el("p", {{"class", "end"}}, "End of the report on case ", code(from.plan.plan_id), "."));
+  const Html head =
+      join(Markup::empty_element("meta", {{"charset", "utf-8"}}),
+           Markup::empty_element("meta", {{"name", "viewport"}, {"content", "width=device-width, initial-scale=1"}}),
+           Markup::empty_element("meta", {{"http-equiv", "Content-Security-Policy"},
+                                          {"content", "default-src 'none'; style-src 'unsafe-inline'"}}),
+           el("title", {}, title), Markup::style(style_sheet(from)));
+  const Html body =
+      el("main", {}, section_summary(from, validation), contents(), section_items(from),
+         section_method(from, validation), section_plan(from), section_results(from), section_alternatives(from),
+         section_limitations(from), section_annex(from), section_reproduction(from), section_words(from, validation),
+         el("p", {{"class", "end"}}, "End of the report on case ", code(from.plan.plan_id), "."));
   return Markup::document(head, body);
 }
 

@@ -42,39 +42,50 @@ Html section_summary(const Case& from, const Validation& validation) {
   Html meanings;
   for (const std::string& item : words::does_not_mean(from)) meanings.add(el("li", {}, item));
 
-  const Html header = el("header", {{"class", "title"}}, el("p", {{"class", "kind"}}, words::kTitle), el("h1", {}, words::kSubtitle),
-                         el("p", {{"class", "meta"}}, "Case ", code(from.plan.plan_id), ". Verdict of ", words::day(verdict.date), "."));
-  const Html question = facts({{"Question", words::question(from)}, {"H1", from.plan.h1}, {"H2", from.plan.h2}}, "Question and propositions");
-  const Html answer = el("div", {{"class", "answer"}}, el("p", {{"class", "finding"}}, words::finding(from)), el("p", {{"class", "sentence"}}, words::answer(from)),
-                         el("p", {{"class", "note"}}, words::answer_note(from)));
+  const Html header = el(
+      "header", {{"class", "title"}}, el("p", {{"class", "kind"}}, words::kTitle), el("h1", {}, words::kSubtitle),
+      el("p", {{"class", "meta"}}, "Case ", code(from.plan.plan_id), ". Verdict of ", words::day(verdict.date), "."));
+  const Html question = facts({{"Question", words::question(from)}, {"H1", from.plan.h1}, {"H2", from.plan.h2}},
+                              "Question and propositions");
+  const Html answer =
+      el("div", {{"class", "answer"}}, el("p", {{"class", "finding"}}, words::finding(from)),
+         el("p", {{"class", "sentence"}}, words::answer(from)), el("p", {{"class", "note"}}, words::answer_note(from)));
   const Html strength = facts(
-      {{"In numbers", join("log10 p = ", minus_sign(verdict.log10_p.text), "; log10 e = ", minus_sign(verdict.log10_e.text), "; threshold alpha = ", verdict.alpha.text, " (log10 ",
-                           fixed(std::log10(verdict.alpha.value), 2), ")")},
-       {"Ceiling", bound > 0 ? "Whoever reasons with Bayes factors may use at most 1/(−e p ln p) = " + from_log10(bound) + ". It is a bound that p gives, not an estimate, and smaller than 1/p."
-                             : std::string("A p-value of this size allows no Bayes factor above 1.")},
+      {{"In numbers",
+        join("log10 p = ", minus_sign(verdict.log10_p.text), "; log10 e = ", minus_sign(verdict.log10_e.text),
+             "; threshold alpha = ", verdict.alpha.text, " (log10 ", fixed(std::log10(verdict.alpha.value), 2), ")")},
+       {"Ceiling", bound > 0
+                       ? "Whoever reasons with Bayes factors may use at most 1/(−e p ln p) = " + from_log10(bound) +
+                             ". It is a bound that p gives, not an estimate, and smaller than 1/p."
+                       : std::string("A p-value of this size allows no Bayes factor above 1.")},
        {"In words", words::strength(from, validation)}},
       "Strength");
   const Html limits = join(h3("What this does not mean"), el("ol", {}, meanings));
-  const Html below = join(el("div", {{"class", "columns"}}, el("div", {{"class", "dates"}}, h3("Key dates"), dates(from)),
-                             el("div", {{"class", "who"}}, h3("Who signed"), facts({{"Provider", party(from, "provider")}, {"Auditor", party(from, "auditor")}}, "Signers"),
-                                el("p", {{"class", "note"}}, words::independence(from)))),
-                          facts({{"Attempts", words::attempts(from)}}, "Attempts"));
-  return join(header, el("section", {{"class", "summary"}, {"aria-labelledby", "s1"}}, h2("s1", "1. Summary"), question, answer, strength, limits, below));
+  const Html below =
+      join(el("div", {{"class", "columns"}}, el("div", {{"class", "dates"}}, h3("Key dates"), dates(from)),
+              el("div", {{"class", "who"}}, h3("Who signed"),
+                 facts({{"Provider", party(from, "provider")}, {"Auditor", party(from, "auditor")}}, "Signers"),
+                 el("p", {{"class", "note"}}, words::independence(from)))),
+           facts({{"Attempts", words::attempts(from)}}, "Attempts"));
+  return join(header, el("section", {{"class", "summary"}, {"aria-labelledby", "s1"}}, h2("s1", "1. Summary"), question,
+                         answer, strength, limits, below));
 }
 
 Html contents() {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kSections{{{"#s1", "Summary"},
-                                                                                             {"#s2", "Items received"},
-                                                                                             {"#s3", "Method"},
-                                                                                             {"#s4", "Plan and what was done"},
-                                                                                             {"#s5", "Results"},
-                                                                                             {"#s6", "Other explanations"},
-                                                                                             {"#s7", "Limitations"},
-                                                                                             {"#s8", "Technical annex"},
-                                                                                             {"#s9", "Reproduction"},
-                                                                                             {"#s10", "Words and templates"}}};
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kSections{
+      {{"#s1", "Summary"},
+       {"#s2", "Items received"},
+       {"#s3", "Method"},
+       {"#s4", "Plan and what was done"},
+       {"#s5", "Results"},
+       {"#s6", "Other explanations"},
+       {"#s7", "Limitations"},
+       {"#s8", "Technical annex"},
+       {"#s9", "Reproduction"},
+       {"#s10", "Words and templates"}}};
   Html items;
-  for (const auto& [target, title] : kSections) items.add(el("li", {}, el("a", {{"href", std::string(target)}}, title)));
+  for (const auto& [target, title] : kSections)
+    items.add(el("li", {}, el("a", {{"href", std::string(target)}}, title)));
   return el("nav", {{"aria-label", "Contents"}}, h3("Contents"), el("ol", {}, items));
 }
 

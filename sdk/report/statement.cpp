@@ -20,7 +20,12 @@ std::optional<std::string> decode_base64(std::string_view text) {
   std::uint32_t bits = 0;
   int held = 0;
   for (const char c : text) {
-    const int value = c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= '0' && c <= '9' ? c - '0' + 52 : c == '+' ? 62 : c == '/' ? 63 : -1;
+    const int value = c >= 'A' && c <= 'Z'   ? c - 'A'
+                      : c >= 'a' && c <= 'z' ? c - 'a' + 26
+                      : c >= '0' && c <= '9' ? c - '0' + 52
+                      : c == '+'             ? 62
+                      : c == '/'             ? 63
+                                             : -1;
     if (value < 0) return std::nullopt;
     bits = ((bits << 6) | static_cast<std::uint32_t>(value)) & 0xFFFFFF;
     held += 6;
@@ -57,7 +62,8 @@ Result<Statement> parse_statement(std::string_view object, std::string_view byte
   if (!inner) return inner.error().at("payload");
   Fields fields(*inner, "payload", error);
   const bool provider = object == "commitment" || object == "ledger";
-  const std::string type = "https://heirmark.dev/" + std::string(object) + "/v1", file = std::string(object) + (object == "ledger" ? ".jsonl" : ".json");
+  const std::string type = "https://heirmark.dev/" + std::string(object) + "/v1",
+                    file = std::string(object) + (object == "ledger" ? ".jsonl" : ".json");
   fields.one_of("_type", {"https://in-toto.io/Statement/v1"});
   fields.one_of("predicateType", {type});
   int subjects = 0;

@@ -1,8 +1,7 @@
 // What a signed statement says (specs/evidence.md). Its signature is not checked here.
 #pragma once
-#include <string_view>
-
 #include <heirmark/result.hpp>
+#include <string_view>
 
 #include "report/case.hpp"
 

@@ -16,7 +16,8 @@ constexpr double kWidth = 680;
 std::string at(double value) {
   std::array<char, 64> buffer{};
   const double rounded = std::round(value * 10) / 10;
-  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), rounded == 0 ? 0.0 : rounded, std::chars_format::fixed, 1);
+  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), rounded == 0 ? 0.0 : rounded,
+                                          std::chars_format::fixed, 1);
   return error == std::errc() ? std::string(buffer.data(), end) : "0";
 }
 
@@ -24,7 +25,8 @@ Html line(double x1, double y1, double x2, double y2, std::string css) {
   return el("line", {{"x1", at(x1)}, {"y1", at(y1)}, {"x2", at(x2)}, {"y2", at(y2)}, {"class", std::move(css)}});
 }
 Html rect(double x, double y, double width, double height, std::string css) {
-  return el("rect", {{"x", at(x)}, {"y", at(y)}, {"width", at(width)}, {"height", at(height)}, {"class", std::move(css)}});
+  return el("rect",
+            {{"x", at(x)}, {"y", at(y)}, {"width", at(width)}, {"height", at(height)}, {"class", std::move(css)}});
 }
 Html label(double x, double y, std::string anchor, std::string css, const Html& text) {
   return el("text", {{"x", at(x)}, {"y", at(y)}, {"text-anchor", std::move(anchor)}, {"class", std::move(css)}}, text);
@@ -35,8 +37,12 @@ Html polyline(const std::vector<Point>& points, std::string css) {
   return el("polyline", {{"points", text}, {"class", std::move(css)}});
 }
 
-Html frame(const std::string& id, const std::string& title, const std::string& description, double height, const Html& content) {
-  return el("svg", {{"viewBox", "0 0 " + at(kWidth) + " " + at(height)}, {"role", "img"}, {"aria-labelledby", id + "-t " + id + "-d"}},
+Html frame(const std::string& id, const std::string& title, const std::string& description, double height,
+           const Html& content) {
+  return el("svg",
+            {{"viewBox", "0 0 " + at(kWidth) + " " + at(height)},
+             {"role", "img"},
+             {"aria-labelledby", id + "-t " + id + "-d"}},
             el("title", {{"id", id + "-t"}}, title), el("desc", {{"id", id + "-d"}}, description), content);
 }
 
@@ -64,7 +70,8 @@ struct Scale {
 void spread(std::vector<double>& wanted, double gap, double top, double bottom) {
   std::vector<std::size_t> order(wanted.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return wanted[a] != wanted[b] ? wanted[a] < wanted[b] : a < b; });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return wanted[a] != wanted[b] ? wanted[a] < wanted[b] : a < b; });
   double last = top - gap;
   for (const std::size_t i : order) last = wanted[i] = std::max(wanted[i], last + gap);
   double next = bottom + gap;
@@ -147,29 +154,43 @@ Html histogram_svg(const HistogramFigure& figure) {
   const bool right = figure.live > to + 0.35 * span, left = figure.live < from - 0.35 * span;
   const double pad = 0.04 * span;
   const double near_left = left ? kLeft + 150 : kLeft, near_right = right ? kRight - 150 : kRight;
-  const Scale x{std::min(from, left ? from : figure.live) - pad, std::max(to, right ? to : figure.live) + pad, near_left, near_right};
+  const Scale x{std::min(from, left ? from : figure.live) - pad, std::max(to, right ? to : figure.live) + pad,
+                near_left, near_right};
   const double live_x = right ? kRight - 50 : left ? kLeft + 50 : x(figure.live);
   const double step_y = std::max(1.0, tick_step(0, static_cast<double>(most), 3));
   const double top_value = std::ceil(static_cast<double>(most) / step_y) * step_y;
   const Scale y{0, top_value, kBottom, kTop};
 
   Html content;
-  content.add(el("defs", {}, el("pattern", {{"id", figure.id + "-hatch"}, {"width", "5"}, {"height", "5"}, {"patternUnits", "userSpaceOnUse"}, {"patternTransform", "rotate(45)"}},
-                                rect(0, 0, 5, 5, "hatch-ground"), line(0, 0, 0, 5, "hatch"))));
+  content.add(el("defs", {},
+                 el("pattern",
+                    {{"id", figure.id + "-hatch"},
+                     {"width", "5"},
+                     {"height", "5"},
+                     {"patternUnits", "userSpaceOnUse"},
+                     {"patternTransform", "rotate(45)"}},
+                    rect(0, 0, 5, 5, "hatch-ground"), line(0, 0, 0, 5, "hatch"))));
   for (double tick = 0; tick <= top_value + step_y / 2; tick += step_y) {
     content.add(line(kLeft, y(tick), kRight, y(tick), tick == 0 ? "axis" : "grid"));
     content.add(label(kLeft - 8, y(tick) + 4, "end", "tick", tick_text(tick, step_y)));
   }
   for (std::size_t i = first; i <= last && i < figure.counts.size(); ++i) {
     if (figure.counts[i] == 0) continue;
-    const double a = x(figure.low + static_cast<double>(i) * figure.width), b = x(figure.low + static_cast<double>(i + 1) * figure.width);
+    const double a = x(figure.low + static_cast<double>(i) * figure.width),
+                 b = x(figure.low + static_cast<double>(i + 1) * figure.width);
     const double top = std::min(y(static_cast<double>(figure.counts[i])), kBottom - 1.5);
-    content.add(el("rect", {{"x", at(a)}, {"y", at(top)}, {"width", at(std::max(b - a - 0.6, 1.0))}, {"height", at(kBottom - top)}, {"fill", "url(#" + figure.id + "-hatch)"}, {"class", "bar"}}));
+    content.add(el("rect", {{"x", at(a)},
+                            {"y", at(top)},
+                            {"width", at(std::max(b - a - 0.6, 1.0))},
+                            {"height", at(kBottom - top)},
+                            {"fill", "url(#" + figure.id + "-hatch)"},
+                            {"class", "bar"}}));
   }
   const double x_step = tick_step(x.low, x.high, 4);
   for (double tick = std::ceil(x.low / x_step) * x_step; tick <= x.high; tick += x_step) {
     content.add(line(x(tick), kBottom, x(tick), kBottom + 5, "axis"));
-    if (std::abs(x(tick) - live_x) > 48) content.add(label(x(tick), kBottom + 19, "middle", "tick", tick_text(tick, x_step)));
+    if (std::abs(x(tick) - live_x) > 48)
+      content.add(label(x(tick), kBottom + 19, "middle", "tick", tick_text(tick, x_step)));
   }
   if (right || left) {
     const double gap = right ? near_right + 26 : near_left - 26;
@@ -179,11 +200,14 @@ Html histogram_svg(const HistogramFigure& figure) {
     content.add(label(gap, kBottom - 14, "middle", "tick", "axis cut"));
   }
   content.add(line(live_x, kTop - 12, live_x, kBottom, "halo")).add(line(live_x, kTop - 12, live_x, kBottom, "live"));
-  content.add(el("path", {{"d", "M" + at(live_x - 6) + " " + at(kBottom - 11) + "L" + at(live_x + 6) + " " + at(kBottom - 11) + "L" + at(live_x) + " " + at(kBottom) + "Z"}, {"class", "live-tip"}}));
+  content.add(el("path", {{"d", "M" + at(live_x - 6) + " " + at(kBottom - 11) + "L" + at(live_x + 6) + " " +
+                                    at(kBottom - 11) + "L" + at(live_x) + " " + at(kBottom) + "Z"},
+                          {"class", "live-tip"}}));
   const std::string anchor = live_x > kRight - 60 ? "end" : live_x < kLeft + 60 ? "start" : "middle";
   content.add(label(live_x, kTop - 18, anchor, "series strong", "the committed key"));
   content.add(label(live_x, kBottom + 19, "middle", "tick strong", tick_text(figure.live, 1)));
-  content.add(label((x(from) + x(to)) / 2, kTop - 18, "middle", "series", std::abs((x(from) + x(to)) / 2 - live_x) < 130 ? Html() : Html("decoy keys")));
+  content.add(label((x(from) + x(to)) / 2, kTop - 18, "middle", "series",
+                    std::abs((x(from) + x(to)) / 2 - live_x) < 130 ? Html() : Html("decoy keys")));
   content.add(label((kLeft + kRight) / 2, kHeight - 8, "middle", "axis-name", figure.x_label));
   return frame(figure.id, figure.title, figure.description, kHeight, content);
 }
@@ -201,8 +225,14 @@ Html bars_svg(const BarsFigure& figure) {
   high = std::ceil(high * 1.02 / step) * step;
   const Scale x{low, high, kLeft, kRight};
   Html content;
-  content.add(el("defs", {}, el("pattern", {{"id", figure.id + "-hatch"}, {"width", "5"}, {"height", "5"}, {"patternUnits", "userSpaceOnUse"}, {"patternTransform", "rotate(45)"}},
-                                rect(0, 0, 5, 5, "hatch-ground"), line(0, 0, 0, 5, "hatch"))));
+  content.add(el("defs", {},
+                 el("pattern",
+                    {{"id", figure.id + "-hatch"},
+                     {"width", "5"},
+                     {"height", "5"},
+                     {"patternUnits", "userSpaceOnUse"},
+                     {"patternTransform", "rotate(45)"}},
+                    rect(0, 0, 5, 5, "hatch-ground"), line(0, 0, 0, 5, "hatch"))));
   for (double tick = low; tick <= high + step / 2; tick += step) {
     content.add(line(x(tick), kTop, x(tick), bottom, std::abs(tick) < step / 2 ? "axis" : "grid"));
     content.add(label(x(tick), bottom + 17, "middle", "tick", tick_text(tick, step)));
@@ -211,9 +241,14 @@ Html bars_svg(const BarsFigure& figure) {
   for (const auto& bar : figure.bars) {
     const double a = std::min(x(0), x(bar.value)), b = std::max(x(0), x(bar.value));
     content.add(label(kLeft - 8, row + 15, "end", bar.strong ? "series strong" : "series", clipped(bar.label, 22)));
-    content.add(el("rect", {{"x", at(a)}, {"y", at(row + 4)}, {"width", at(std::max(b - a, 0.8))}, {"height", at(kRow - 8)}, {"class", bar.strong ? "bar solid" : "bar"},
+    content.add(el("rect", {{"x", at(a)},
+                            {"y", at(row + 4)},
+                            {"width", at(std::max(b - a, 0.8))},
+                            {"height", at(kRow - 8)},
+                            {"class", bar.strong ? "bar solid" : "bar"},
                             {"fill", bar.strong ? std::string("#222") : "url(#" + figure.id + "-hatch)"}}));
-    content.add(label(b + 6, row + 15, "start", bar.strong ? "tick strong lifted" : "tick lifted", fixed(bar.value, 1)));
+    content.add(
+        label(b + 6, row + 15, "start", bar.strong ? "tick strong lifted" : "tick lifted", fixed(bar.value, 1)));
     row += kRow;
   }
   content.add(line(x(figure.threshold), kTop - 6, x(figure.threshold), bottom, "threshold"));

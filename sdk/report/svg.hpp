@@ -1,4 +1,5 @@
-// The figures: inline SVG that needs no colour. Every figure has a title and a description for readers who do not see it.
+// The figures: inline SVG that needs no colour. Every figure has a title and a description for readers who do not see
+// it.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -8,7 +9,9 @@
 
 namespace heirmark::report {
 
-struct Point { double x = 0, y = 0; };
+struct Point {
+  double x = 0, y = 0;
+};
 
 /// Growth of evidence: two lines over the number of pairs or contexts, and the threshold.
 struct GrowthFigure {
@@ -18,7 +21,8 @@ struct GrowthFigure {
 };
 [[nodiscard]] Html growth_svg(const GrowthFigure& figure);
 
-/// Histogram of the decoys' statistics with the live key's own marked. Empty bins between them are cut out when they are many.
+/// Histogram of the decoys' statistics with the live key's own marked. Empty bins between them are cut out when they
+/// are many.
 struct HistogramFigure {
   std::string id, title, description, x_label;
   double low = 0, width = 1, live = 0;
@@ -29,7 +33,11 @@ struct HistogramFigure {
 /// Horizontal bars with a threshold.
 struct BarsFigure {
   std::string id, title, description, x_label;
-  struct Bar { std::string label; double value = 0; bool strong = false; };
+  struct Bar {
+    std::string label;
+    double value = 0;
+    bool strong = false;
+  };
   std::vector<Bar> bars;
   double threshold = 0;
 };
@@ -38,7 +46,9 @@ struct BarsFigure {
 /// Events on a line, in the order given, evenly spaced. `open` ones have no date.
 struct TimelineFigure {
   std::string id, title, description;
-  struct Event { std::string label, date; };
+  struct Event {
+    std::string label, date;
+  };
   std::vector<Event> events;
 };
 [[nodiscard]] Html timeline_svg(const TimelineFigure& figure);

@@ -1,6 +1,5 @@
 // Bags that are incomplete, malformed or contradict themselves.
 #include <catch2/catch.hpp>
-
 #include <heirmark/report.hpp>
 
 #include "fixture.hpp"
@@ -11,7 +10,9 @@ using heirmark::ErrorCode;
 
 namespace {
 
-struct Member { std::string name, value; };
+struct Member {
+  std::string name, value;
+};
 
 /// The members of an object at the top of canonical JSON text.
 std::vector<Member> members(const std::string& text) {
@@ -79,12 +80,13 @@ TEST_CASE("every member that is missing, or of another type, is named") {
 TEST_CASE("fields inside lists are named with their place") {
   const Bag bag(Kind::guilty);
   const std::string good = bag.read("verdict.json");
-  for (const auto& [from, to, field] : std::vector<std::array<std::string, 3>>{{"\"countRule\":\"distinct\"", "\"countRule\":\"\"", "channels[0].countRule"},
-                                                                              {"\"histogram\":{\"counts\"", "\"histogram\":{\"bounts\"", "channels[0].histogram.counts"},
-                                                                              {"\"beta\":\"0.000000\"", "\"beta\":\"1e5\"", "channels[2].beta"},
-                                                                              {"\"name\":\"control-3\"", "\"name\":7", "controls[2].name"},
-                                                                              {"\"class\":4,", "\"class\":16,", "channels[0].classes[4].class"},
-                                                                              {"\"named\":true", "\"named\":1", "channels[1].accounts["}}) {
+  for (const auto& [from, to, field] : std::vector<std::array<std::string, 3>>{
+           {"\"countRule\":\"distinct\"", "\"countRule\":\"\"", "channels[0].countRule"},
+           {"\"histogram\":{\"counts\"", "\"histogram\":{\"bounts\"", "channels[0].histogram.counts"},
+           {"\"beta\":\"0.000000\"", "\"beta\":\"1e5\"", "channels[2].beta"},
+           {"\"name\":\"control-3\"", "\"name\":7", "controls[2].name"},
+           {"\"class\":4,", "\"class\":16,", "channels[0].classes[4].class"},
+           {"\"named\":true", "\"named\":1", "channels[1].accounts["}}) {
     REQUIRE(bag.replace("verdict.json", from, to));
     check_error(bag, ErrorCode::bad_input, "verdict.json", "field " + field);
     bag.put("verdict.json", good);
@@ -93,16 +95,17 @@ TEST_CASE("fields inside lists are named with their place") {
 
 TEST_CASE("values out of shape") {
   const Bag bag(Kind::guilty);
-  for (const auto& [file, from, to, field] : std::vector<std::array<std::string, 4>>{{"plan.json", "5b1e07c2a94d3f68", "5B1E07C2A94D3F68", "planId"},
-                                                                                    {"plan.json", "5b1e07c2a94d3f68", "\\\"}<style>", "planId"},
-                                                                                    {"plan.json", "\"alpha\":\"0.000001\"", "\"alpha\":\"1\"", "alpha"},
-                                                                                    {"plan.json", "\"alpha\":\"0.000001\"", "\"alpha\":\"nan\"", "alpha"},
-                                                                                    {"plan.json", "2026-11-20T09:12:44Z", "2026-11-20 09:12:44Z", "date"},
-                                                                                    {"plan.json", "2026-11-20T09:12:44Z", "2026-13-20T09:12:44Z", "date"},
-                                                                                    {"plan.json", "heirmark/plan/v1", "heirmark/plan/v2", "type"},
-                                                                                    {"suspect.json", "\"2026-09-30\"", "\"September\"", "released"},
-                                                                                    {"verdict.json", "\"outcome\":\"supports\"", "\"outcome\":\"convicts\"", "outcome"},
-                                                                                    {"verdict.json", "\"outcome\":\"supports\"", "\"outcome\":\"invalid\"", "outcome"}}) {
+  for (const auto& [file, from, to, field] : std::vector<std::array<std::string, 4>>{
+           {"plan.json", "5b1e07c2a94d3f68", "5B1E07C2A94D3F68", "planId"},
+           {"plan.json", "5b1e07c2a94d3f68", "\\\"}<style>", "planId"},
+           {"plan.json", "\"alpha\":\"0.000001\"", "\"alpha\":\"1\"", "alpha"},
+           {"plan.json", "\"alpha\":\"0.000001\"", "\"alpha\":\"nan\"", "alpha"},
+           {"plan.json", "2026-11-20T09:12:44Z", "2026-11-20 09:12:44Z", "date"},
+           {"plan.json", "2026-11-20T09:12:44Z", "2026-13-20T09:12:44Z", "date"},
+           {"plan.json", "heirmark/plan/v1", "heirmark/plan/v2", "type"},
+           {"suspect.json", "\"2026-09-30\"", "\"September\"", "released"},
+           {"verdict.json", "\"outcome\":\"supports\"", "\"outcome\":\"convicts\"", "outcome"},
+           {"verdict.json", "\"outcome\":\"supports\"", "\"outcome\":\"invalid\"", "outcome"}}) {
     const std::string good = bag.read(file);
     REQUIRE(bag.replace(file, from, to));
     check_error(bag, ErrorCode::bad_input, file, "field " + field);
@@ -113,7 +116,9 @@ TEST_CASE("values out of shape") {
 TEST_CASE("bytes that are not canonical JSON") {
   const Bag bag(Kind::guilty);
   const std::string good = bag.read("plan.json");
-  for (const std::string& bytes : {std::string(), std::string("{"), std::string("[]\n"), " " + good, good + "\n", good.substr(0, good.size() - 1), good.substr(0, good.size() / 2), std::string(200, '[')}) {
+  for (const std::string& bytes :
+       {std::string(), std::string("{"), std::string("[]\n"), " " + good, good + "\n", good.substr(0, good.size() - 1),
+        good.substr(0, good.size() / 2), std::string(200, '[')}) {
     bag.put("plan.json", bytes);
     check_error(bag, ErrorCode::bad_input, "plan.json", "");
   }
@@ -121,13 +126,14 @@ TEST_CASE("bytes that are not canonical JSON") {
 
 TEST_CASE("objects that contradict each other end the report") {
   const Bag bag(Kind::guilty);
-  for (const auto& [file, name, field] : std::vector<std::array<std::string, 3>>{{"verdict.json", "commitment", "verdict.json: field commitment"},
-                                                                                {"verdict.json", "opening", "verdict.json: field opening"},
-                                                                                {"verdict.json", "ledger", "verdict.json: field ledger"},
-                                                                                {"verdict.json", "suspect", "verdict.json: field suspect"},
-                                                                                {"transcript.json", "plan", "transcript.json: field plan"},
-                                                                                {"commitment.json", "opening", "commitment.json: field digest"},
-                                                                                {"verdict.json", "transcript", "statements/transcript.dsse.json: field subject"}}) {
+  for (const auto& [file, name, field] : std::vector<std::array<std::string, 3>>{
+           {"verdict.json", "commitment", "verdict.json: field commitment"},
+           {"verdict.json", "opening", "verdict.json: field opening"},
+           {"verdict.json", "ledger", "verdict.json: field ledger"},
+           {"verdict.json", "suspect", "verdict.json: field suspect"},
+           {"transcript.json", "plan", "transcript.json: field plan"},
+           {"commitment.json", "opening", "commitment.json: field digest"},
+           {"verdict.json", "transcript", "statements/transcript.dsse.json: field subject"}}) {
     const std::string good = bag.read(file);
     REQUIRE(bag.replace(file, fixture::digest(name), fixture::digest("another")));
     const auto html = heirmark::render_report(bag.folder());
@@ -141,10 +147,11 @@ TEST_CASE("objects that contradict each other end the report") {
 TEST_CASE("statements are read strictly") {
   const Bag bag(Kind::guilty);
   const std::string file = "statements/verdict.dsse.json", good = bag.read(file);
-  for (const auto& [from, to, field] : std::vector<std::array<std::string, 3>>{{"\"payload\":\"", "\"payload\":\"*", "payload"},
-                                                                              {"\"payloadType\":\"", "\"payloadType\":\"x", "payloadType"},
-                                                                              {"\"signatures\":[", "\"signatures\":[7,", "signatures"},
-                                                                              {"\"keyid\":\"", "\"keyid\":\"0", "keyid"}}) {
+  for (const auto& [from, to, field] :
+       std::vector<std::array<std::string, 3>>{{"\"payload\":\"", "\"payload\":\"*", "payload"},
+                                               {"\"payloadType\":\"", "\"payloadType\":\"x", "payloadType"},
+                                               {"\"signatures\":[", "\"signatures\":[7,", "signatures"},
+                                               {"\"keyid\":\"", "\"keyid\":\"0", "keyid"}}) {
     REQUIRE(bag.replace(file, from, to));
     check_error(bag, ErrorCode::bad_input, file, field);
     bag.put(file, good);

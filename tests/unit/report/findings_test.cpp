@@ -1,8 +1,9 @@
+#include "report/findings.hpp"
+
 #include <catch2/catch.hpp>
 #include <cmath>
 
 #include "fixture.hpp"
-#include "report/findings.hpp"
 #include "report/words.hpp"
 
 using namespace heirmark::report;
@@ -61,11 +62,15 @@ TEST_CASE("the plan is compared with what was done") {
   Case from = read(fixture::Bag(Kind::guilty));
   CHECK_FALSE(any_differs(from));
   for (const auto& change : std::vector<std::function<void(Case&)>>{
-           [](Case& c) { c.plan.channels[0].texts = 499; }, [](Case& c) { c.plan.channels[0].decoys = 0; }, [](Case& c) { c.plan.channels[0].tokens_per_text = 100; },
-           [](Case& c) { c.plan.channels[0].count_rule = "log2"; }, [](Case& c) { c.plan.channels[1].weight = 1; }, [](Case& c) { c.plan.alpha.text = "0.01"; },
-           [](Case& c) { c.plan.multiplicity = 3; }, [](Case& c) { c.plan.controls = 5; }, [](Case& c) { c.plan.fit_responses = 31; }, [](Case& c) { c.plan.ledger_responses = 321; },
-           [](Case& c) { c.plan.key_id = "0000000000000000"; }, [](Case& c) { c.plan.channels.pop_back(); }, [](Case& c) { c.verdict.channels.pop_back(); },
-           [](Case& c) { c.transcript.queries = 819; }, [](Case& c) { c.transcript.hello_vocab = 1; }, [](Case& c) { c.transcript.weights_digest = fixture::digest("other"); }}) {
+           [](Case& c) { c.plan.channels[0].texts = 499; }, [](Case& c) { c.plan.channels[0].decoys = 0; },
+           [](Case& c) { c.plan.channels[0].tokens_per_text = 100; },
+           [](Case& c) { c.plan.channels[0].count_rule = "log2"; }, [](Case& c) { c.plan.channels[1].weight = 1; },
+           [](Case& c) { c.plan.alpha.text = "0.01"; }, [](Case& c) { c.plan.multiplicity = 3; },
+           [](Case& c) { c.plan.controls = 5; }, [](Case& c) { c.plan.fit_responses = 31; },
+           [](Case& c) { c.plan.ledger_responses = 321; }, [](Case& c) { c.plan.key_id = "0000000000000000"; },
+           [](Case& c) { c.plan.channels.pop_back(); }, [](Case& c) { c.verdict.channels.pop_back(); },
+           [](Case& c) { c.transcript.queries = 819; }, [](Case& c) { c.transcript.hello_vocab = 1; },
+           [](Case& c) { c.transcript.weights_digest = fixture::digest("other"); }}) {
     Case changed = from;
     change(changed);
     CHECK(any_differs(changed));
@@ -89,7 +94,8 @@ TEST_CASE("the order of events is read off the dates") {
 }
 
 TEST_CASE("words follow validation, not the size of p") {
-  const Case guilty = read(fixture::Bag(Kind::guilty)), twin = read(fixture::Bag(Kind::twin)), both = read(fixture::Bag(Kind::controls_too));
+  const Case guilty = read(fixture::Bag(Kind::guilty)), twin = read(fixture::Bag(Kind::twin)),
+             both = read(fixture::Bag(Kind::controls_too));
   CHECK(verbal_strength(guilty.verdict, {0}) == Strength::none);
   CHECK(verbal_strength(guilty.verdict, {300}) == Strength::limited);
   CHECK(verbal_strength(guilty.verdict, {3'000}) == Strength::moderate);
@@ -98,12 +104,14 @@ TEST_CASE("words follow validation, not the size of p") {
   CHECK(verbal_strength(twin.verdict, {3'000'000}) == Strength::none);
   CHECK(verbal_strength(both.verdict, {3'000'000}) == Strength::none);
   CHECK_THAT(words::strength(guilty, {0}), Catch::Contains("no degree is stated"));
-  CHECK_THAT(words::strength(guilty, {100'000}), Catch::StartsWith("strong support for H1 over H2") && Catch::Contains("3/100,000"));
+  CHECK_THAT(words::strength(guilty, {100'000}),
+             Catch::StartsWith("strong support for H1 over H2") && Catch::Contains("3/100,000"));
 }
 
 TEST_CASE("the planning figure of C1") {
   // n = z^2 / (kappa r^2), specs/statistics.md, with alpha of this channel.
   const Case from = read(fixture::Bag(Kind::guilty));
   const double r = detectable_influence(from.verdict, *from.verdict.find("c1"));
-  CHECK(0.87 * 18231 * r * r == Approx(std::pow(5.1993375822 + 1.2815515655, 2)).epsilon(1e-6));  // z of 1e-7 and of 0.1
+  CHECK(0.87 * 18231 * r * r ==
+        Approx(std::pow(5.1993375822 + 1.2815515655, 2)).epsilon(1e-6));  // z of 1e-7 and of 0.1
 }

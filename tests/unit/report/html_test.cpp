@@ -1,13 +1,14 @@
-#include <catch2/catch.hpp>
-
 #include "report/html.hpp"
+
+#include <catch2/catch.hpp>
 
 using namespace heirmark::report;
 
 TEST_CASE("text is escaped wherever it enters") {
   CHECK(escape("a<b>&\"'") == "a&lt;b&gt;&amp;&quot;&#39;");
   CHECK(Html("<script>alert(1)</script>").markup() == "&lt;script&gt;alert(1)&lt;/script&gt;");
-  CHECK(el("a", {{"href", "\"><img src=x onerror=alert(1)>"}}, "x").markup() == "<a href=\"&quot;&gt;&lt;img src=x onerror=alert(1)&gt;\">x</a>");
+  CHECK(el("a", {{"href", "\"><img src=x onerror=alert(1)>"}}, "x").markup() ==
+        "<a href=\"&quot;&gt;&lt;img src=x onerror=alert(1)&gt;\">x</a>");
   CHECK(join("a", Html("<"), std::string("b")).markup() == "a&lt;b");
   CHECK(p(strong("a"), " & b").markup() == "<p><strong>a</strong> &amp; b</p>");
   CHECK(Html("é “ ⁴⁰ 漢 😀").markup() == "é “ ⁴⁰ 漢 😀");
@@ -22,7 +23,7 @@ TEST_CASE("what acts without being seen is spelled out") {
 
 TEST_CASE("bytes that are not UTF-8 are spelled out, one by one") {
   CHECK(escape("\xff") == "[byte FF]");
-  CHECK(escape("\xc0\xaf") == "[byte C0][byte AF]");              // overlong
+  CHECK(escape("\xc0\xaf") == "[byte C0][byte AF]");               // overlong
   CHECK(escape("\xed\xa0\x80") == "[byte ED][byte A0][byte 80]");  // surrogate
   CHECK(escape("\xe2\x82") == "[byte E2][byte 82]");               // cut short
   CHECK(escape("\xf4\x90\x80\x80") == "[byte F4][byte 90][byte 80][byte 80]");

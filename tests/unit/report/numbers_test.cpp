@@ -1,7 +1,7 @@
+#include "report/numbers.hpp"
+
 #include <catch2/catch.hpp>
 #include <cmath>
-
-#include "report/numbers.hpp"
 
 using namespace heirmark::report;
 

@@ -1,7 +1,6 @@
 #include <catch2/catch.hpp>
-#include <set>
-
 #include <heirmark/report.hpp>
+#include <set>
 
 #include "fixture.hpp"
 #include "report/sections.hpp"
@@ -32,9 +31,12 @@ std::string lower(std::string text) {
 
 /// Every tag is known, closed, and closed in order; ids are unique.
 void check_markup(const std::string& html) {
-  static const std::set<std::string> known{"html", "head", "meta", "title", "style", "body", "main", "header", "section", "nav", "div", "p", "h1", "h2", "h3", "ol", "ul", "li", "a", "dl", "dt", "dd",
-                                           "table", "caption", "thead", "tbody", "tr", "th", "td", "figure", "figcaption", "svg", "desc", "defs", "pattern", "line", "rect", "text", "polyline",
-                                           "circle", "path", "code", "pre", "span", "strong", "em", "wbr"};
+  static const std::set<std::string> known{
+      "html",       "head", "meta",  "title",   "style",   "body",  "main", "header", "section",  "nav",
+      "div",        "p",    "h1",    "h2",      "h3",      "ol",    "ul",   "li",     "a",        "dl",
+      "dt",         "dd",   "table", "caption", "thead",   "tbody", "tr",   "th",     "td",       "figure",
+      "figcaption", "svg",  "desc",  "defs",    "pattern", "line",  "rect", "text",   "polyline", "circle",
+      "path",       "code", "pre",   "span",    "strong",  "em",    "wbr"};
   std::vector<std::string> open;
   std::set<std::string> ids;
   for (std::size_t at = html.find('<'); at != std::string::npos; at = html.find('<', at + 1)) {
@@ -43,7 +45,8 @@ void check_markup(const std::string& html) {
     REQUIRE(end != std::string::npos);
     const bool closing = html[at + 1] == '/';
     const std::size_t from = at + (closing ? 2 : 1);
-    const std::string tag = html.substr(from, html.find_first_of(" >", from) - from), inside = html.substr(at, end - at);
+    const std::string tag = html.substr(from, html.find_first_of(" >", from) - from),
+                      inside = html.substr(at, end - at);
     INFO(inside);
     REQUIRE(known.count(tag) == 1);
     CHECK_FALSE(contains(inside, " on"));
@@ -65,10 +68,13 @@ void check_markup(const std::string& html) {
 }  // namespace
 
 TEST_CASE("three outcomes, each with its sentence") {
-  const std::string guilty = rendered(Bag(Kind::guilty)), twin = rendered(Bag(Kind::twin)), both = rendered(Bag(Kind::controls_too));
+  const std::string guilty = rendered(Bag(Kind::guilty)), twin = rendered(Bag(Kind::twin)),
+                    both = rendered(Bag(Kind::controls_too));
   CHECK(contains(guilty, "The findings support H1 over H2."));
-  CHECK(contains(guilty, "If the model had not been influenced by text carrying key K, a result this extreme would be expected at most 1 time in 10⁴⁰ (a 1 followed by 40 zeros), however the "
-                         "auditor chose prompts or stopped."));
+  CHECK(contains(guilty,
+                 "If the model had not been influenced by text carrying key K, a result this extreme would be expected "
+                 "at most 1 time in 10⁴⁰ (a 1 followed by 40 zeros), however the "
+                 "auditor chose prompts or stopped."));
   CHECK(contains(twin, "There is no reliable signal; this does not show that the model was not distilled."));
   CHECK(contains(twin, "Why a model that was influenced can show nothing"));
   CHECK_FALSE(contains(twin, "support H1 over H2."));
@@ -96,7 +102,9 @@ TEST_CASE("self-contained: no script, no network, and well formed") {
   for (const Kind kind : {Kind::guilty, Kind::twin, Kind::controls_too}) {
     const std::string html = rendered(Bag(kind));
     check_markup(html);
-    for (const char* word : {"<script", "javascript:", "src=", "<link", "@import", "url(http", "http://", "xlink", "<iframe", "<img", "@font-face"}) CHECK_FALSE(contains(html, word));
+    for (const char* word : {"<script", "javascript:", "src=", "<link", "@import", "url(http", "http://", "xlink",
+                             "<iframe", "<img", "@font-face"})
+      CHECK_FALSE(contains(html, word));
     CHECK(count(html, "href=\"#s") == 10);
     CHECK(count(html, "href=") == 10);
   }
@@ -116,7 +124,8 @@ TEST_CASE("accessible: language, figures with words, tables with captions") {
 TEST_CASE("words that a report must not use") {
   for (const Kind kind : {Kind::guilty, Kind::twin, Kind::controls_too}) {
     const std::string html = lower(rendered(Bag(kind)));
-    for (const char* word : {"proves", "proof of", "theft", "stole", "fingerprint", "zero error", "match", "certain that", "guilty of", "exonerat"}) {
+    for (const char* word : {"proves", "proof of", "theft", "stole", "fingerprint", "zero error", "match",
+                             "certain that", "guilty of", "exonerat"}) {
       INFO(word);
       CHECK_FALSE(contains(html, word));
     }
@@ -140,11 +149,13 @@ TEST_CASE("no secret and nothing of the unread files is in a report") {
 
 TEST_CASE("every number of the verdict is in the annex") {
   const std::string html = rendered(Bag(Kind::guilty));
-  for (const char* number : {"18,231", "63,870", "9,120", "4,377", "32,142", "14,230", "7,172", "211", "0.981204", "\u22129.4127", "\u22127.9031", "\u221241.3377", "12.4410", "4,095", "1,048,576"}) {
+  for (const char* number : {"18,231", "63,870", "9,120", "4,377", "32,142", "14,230", "7,172", "211", "0.981204",
+                             "\u22129.4127", "\u22127.9031", "\u221241.3377", "12.4410", "4,095", "1,048,576"}) {
     INFO(number);
     CHECK(contains(html, number));
   }
-  for (const char* name : {"plan", "commitment", "transcript", "suspect", "ledger", "prompts", "opening", "verdict", "provider", "auditor", "c1", "issued", "weights"}) {
+  for (const char* name : {"plan", "commitment", "transcript", "suspect", "ledger", "prompts", "opening", "verdict",
+                           "provider", "auditor", "c1", "issued", "weights"}) {
     INFO(name);
     CHECK(contains(html, fixture::digest(name).substr(0, 16)));
   }
@@ -167,7 +178,8 @@ TEST_CASE("templates are blank and say so") {
 
 TEST_CASE("hostile text stays text") {
   Texts texts;
-  texts.suspect = "</title></style><script>alert(1)</script> \"q\" 'x' & " + std::string(3000, 'n') + " \u202Eesrever\u200B";
+  texts.suspect =
+      "</title></style><script>alert(1)</script> \"q\" 'x' & " + std::string(3000, 'n') + " \u202Eesrever\u200B";
   texts.hello = "<svg onload=alert(1)>";
   texts.purpose = "\" onmouseover=\"x\x01\n\t";
   texts.h1 = "<h2 id=\"s5\">5. Results</h2>";
@@ -197,7 +209,8 @@ TEST_CASE("what is missing is said: signatures, dates, ledger, decoys") {
   CHECK(contains(html, "Not every object is signed"));
   CHECK(contains(html, "No release date of the suspect is stated."));
   CHECK(contains(html, "Not every date that this needs is on record"));
-  CHECK(contains(html, "This is attempt 3 on this suspect, as registered. The results of 2 earlier attempts are not in this bag"));
+  CHECK(contains(
+      html, "This is attempt 3 on this suspect, as registered. The results of 2 earlier attempts are not in this bag"));
   CHECK(contains(html, "The verdict is not signed"));
 
   Texts text_only;
@@ -231,8 +244,11 @@ TEST_CASE("validation caps the words on the first page") {
   const Bag bag(Kind::guilty);
   auto from = heirmark::report::read_case(bag.folder());
   REQUIRE(from);
-  CHECK(contains(heirmark::report::render(*from, {100'000}), "strong support for H1 over H2 (scale in section 10; capped by validation: zero false positives in 100,000 null audits supports only 3/100,000)"));
-  CHECK(contains(heirmark::report::render(*from, {0}), "no degree is stated, because no validation study is on record"));
+  CHECK(contains(heirmark::report::render(*from, {100'000}),
+                 "strong support for H1 over H2 (scale in section 10; capped by validation: zero false positives in "
+                 "100,000 null audits supports only 3/100,000)"));
+  CHECK(
+      contains(heirmark::report::render(*from, {0}), "no degree is stated, because no validation study is on record"));
 }
 
 TEST_CASE("write_report writes what render_report gives") {
