@@ -44,8 +44,9 @@ bool near(double value, double truth, double relative) {
   return std::fabs(value - truth) <= relative * std::fabs(truth) + std::numeric_limits<double>::min();
 }
 
-// What is printed is never below the truth, and within one unit of the last place of it.
-void check_printed_p(double value, double truth) {
+// What is printed has the same bytes as the oracle's, is never below the truth, and within one unit of its last place.
+void check_printed_p(double value, double truth, const json::value& expected) {
+  CHECK(log10_p_string(value) == expected.as_string());
   const double printed = std::stod(log10_p_string(value)), exact = truth / std::log(10.0);
   CHECK(printed >= exact);
   CHECK(printed <= exact + 1.1e-4 + 1e-10 * std::fabs(exact));
@@ -73,7 +74,7 @@ TEST_CASE("gamma tails match the oracle down to 10^-10000 and below") {
     const double value = log_gamma_tail(whole(c.at("n")), real(c.at("t")));
     INFO(id(c) << " n=" << whole(c.at("n")) << " t=" << real(c.at("t")) << " error " << value / truth - 1);
     CHECK(near(value, truth, 1e-12));
-    check_printed_p(value, truth);
+    check_printed_p(value, truth, c.at("printed"));
     lowest = std::min(lowest, truth);
   }
   CHECK(lowest < -23025.85);
@@ -88,7 +89,7 @@ TEST_CASE("binomial tails match the oracle down to 10^-10000 and below") {
     INFO(id(c) << " n=" << whole(c.at("n")) << " q=" << real(c.at("q")) << " k=" << whole(c.at("k")) << " error "
                << value / truth - 1);
     CHECK(near(value, truth, 1e-12));
-    check_printed_p(value, truth);
+    check_printed_p(value, truth, c.at("printed"));
     lowest = std::min(lowest, truth);
   }
   CHECK(lowest < -23025.85);
@@ -120,7 +121,8 @@ TEST_CASE("Chernoff bounds, saddlepoints and weighted e-values match the oracle"
                << real(c.at("log_chernoff")) << ", saddlepoint " << tail.log_saddlepoint << " of "
                << real(c.at("log_saddlepoint")));
     CHECK(near(tail.log_chernoff, real(c.at("log_chernoff")), 1e-11));
-    if (real(c.at("log_chernoff")) != 0) check_printed_p(tail.log_chernoff, real(c.at("log_chernoff")));
+    check_printed_p(tail.log_chernoff, real(c.at("log_chernoff")), c.at("printed").at(0));
+    CHECK(log10_e_string(log_e_weighted(kind, weights, x)) == c.at("printed").at(1).as_string());
     CHECK(near(tail.log_saddlepoint, real(c.at("log_saddlepoint")), 1e-8));
     CHECK(std::fabs(log_e_weighted(kind, weights, x) - real(c.at("log_e"))) <= 1e-11 * (1 + std::fabs(real(c.at("log_e")))));
   }
@@ -139,6 +141,7 @@ TEST_CASE("mixture e-values match the oracle") {
                                                : log_e_fair_bits(whole(c.at("n")), whole(c.at("x")));
     INFO(id(c) << " error " << value - truth);
     CHECK(std::fabs(value - truth) <= 1e-12 * (1 + std::fabs(truth)));
+    CHECK(log10_e_string(value) == c.at("printed").as_string());
     CHECK(std::stod(log10_e_string(value)) <= truth / std::log(10.0));
     CHECK(std::stod(log10_e_string(value)) >= truth / std::log(10.0) - 1.1e-4 - 1e-10 * std::fabs(truth));
   }

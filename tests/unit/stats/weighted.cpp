@@ -5,6 +5,7 @@
 #include <heirmark/stats.hpp>
 #include <limits>
 
+#include "../../statistical/kit.hpp"
 #include "exact.hpp"
 
 using namespace heirmark::stats;
@@ -179,6 +180,40 @@ TEST_CASE("the cumulant function and its domain") {
   CHECK(cumulant({Term::fair_bits, .1, 30}, groups, -.7) ==
         Approx(90 * std::log(.5 + .5 * std::exp(-1.4)) + 120 * std::log(.5 + .5 * std::exp(.7))));
   CHECK(cumulant({Term::bernoulli, .25}, groups, 2000) == Approx(3 * (4000 + std::log(.25)) + 4 * std::log(.75)));
+}
+
+TEST_CASE("the bound is the minimum over l, for weights and thresholds of every kind") {
+  kit::Rng rng(31);
+  for (int round = 0; round < 3000; ++round) {
+    const int style = static_cast<int>(rng.below(3));
+    const TermKind kind = style == 0 ? TermKind{Term::exponential} : style == 1 ? TermKind{Term::bernoulli, std::pow(rng.uniform(), 1 + 20. * (round % 2))}
+                                                                               : TermKind{Term::fair_bits, .5, 1 + static_cast<int>(rng.below(30))};
+    std::vector<WeightGroup> groups;
+    double top = 0, bottom = 0, largest = 0;
+    for (std::uint64_t g = 1 + rng.below(6); g > 0; --g) {
+      const double weight = std::exp(6 * rng.normal()) * (rng.below(4) == 0 ? -1 : 1);
+      const std::uint64_t count = 1 + static_cast<std::uint64_t>(std::exp(15 * rng.uniform()));
+      groups.push_back({weight, count});
+      (weight > 0 ? top : bottom) += weight * static_cast<double>(count) * kind.bits;
+      largest = std::max(largest, std::fabs(weight));
+    }
+    if (style == 0) top = std::exp(20 * rng.uniform()) * (top > 0 ? top : -bottom);
+    if (style == 0 && groups.front().weight < 0 && groups.size() == 1) top = 0;
+    const double x = rng.below(10) == 0 ? top - (top - bottom) * std::exp(-30 * rng.uniform()) : bottom + (top - bottom) * rng.uniform();
+    const auto tail = weighted_tail(kind, groups, x);
+    INFO("round " << round << " style " << style << " q=" << kind.q << " x=" << x << " chernoff " << tail.log_chernoff << " saddlepoint "
+                  << tail.log_saddlepoint);
+    REQUIRE(tail.log_chernoff <= 0);  // not a NaN either
+    REQUIRE(tail.log_saddlepoint <= 0);
+    if (tail.log_chernoff < 0) REQUIRE(tail.log_saddlepoint <= tail.log_chernoff);
+    // ln p <= K(l) - l x holds for every l >= 0; the bound is the least of them.
+    for (int i = 0; i < 40; ++i) {
+      const double l = std::exp(12 * rng.normal()) / largest;
+      const double k = cumulant(kind, groups, l);
+      if (!std::isfinite(k) || !std::isfinite(l * x)) continue;
+      REQUIRE(tail.log_chernoff <= k - l * x + 1e-11 * (1 + std::fabs(k) + std::fabs(l * x)));
+    }
+  }
 }
 
 TEST_CASE("a million groups") {

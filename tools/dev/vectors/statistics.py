@@ -97,6 +97,25 @@ def e_bernoulli(n, q, x):
     return mixture([x * log((q + d * (1 - q)) / q) + (n - x) * log(1 - d) for d in EFFECTS])
 
 
+def printed_p(log_p):
+    """As evidence states it (specs/statistics.md, Numbers)."""
+    log10 = log_p / log(mpf(10))
+    return shift(int(min(0, mpmath.ceil((log10 + guard(log10)) * 10**4))))
+
+
+def printed_e(log_e):
+    log10 = log_e / log(mpf(10))
+    return shift(0 if log_e == 0 else int(mpmath.floor((log10 - guard(log10)) * 10**4)))
+
+
+def guard(log10):
+    return mpf(10) ** -9 + abs(log10) * mpf(10) ** -12
+
+
+def shift(n):
+    return ("-" if n < 0 else "") + f"{abs(n) // 10000}.{abs(n) % 10000:04d}"
+
+
 class Weighted:
     def __init__(self, term, q, bits, groups):
         self.term, self.q, self.bits = term, mpf(q), bits
@@ -132,7 +151,7 @@ class Weighted:
             while (self.slopes(far)[0] < x) == up:
                 far *= 2
         near = mpf(0)
-        for _ in range(900 if mp.dps > 100 else 260):
+        for _ in range(140):
             mid = (near + far) / 2
             if (self.slopes(mid)[0] < x) == up:
                 near = mid
@@ -154,12 +173,15 @@ class Weighted:
     def tail(self, x):
         x = mpf(x)
         l = self.root(x)
+        mp.dps += 120  # far below the mean ln p is -10^-100
         value = self.cumulant(l) - l * x
         w = mpmath.sign(l) * sqrt(-2 * value)
         h = self.grid()
         u = (1 - exp(-l * h)) / h * sqrt(self.slopes(l)[1]) if h else l * sqrt(self.slopes(l)[1])
         saddle = erfc(w / sqrt(2)) / 2 + exp(-w * w / 2) / sqrt(2 * pi) * (1 / u - 1 / w)
-        return (value if l > 0 else mpf(0)), log(saddle)
+        log_saddle = log(saddle)
+        mp.dps -= 120
+        return (value if l > 0 else mpf(0)), log_saddle
 
     def e_value(self, x):
         unit = {"exponential": 1, "bernoulli": 4, "fair_bits": 2}[self.term]
@@ -180,7 +202,8 @@ def gamma_cases():
     # 10^-10000 and about e^(-10^6)
     cases += [(1000, 26000.0), (10**4, 46000.0), (10**6, 1230000.0), (10**9, 1006800000.0), (1000, 1.01e6), (10**6, 2.9e6)]
     for n, t in cases:
-        yield {"n": n, "t": repr(t), "log_p": text(gamma_tail(n, t))}
+        log_p = gamma_tail(n, t)
+        yield {"n": n, "t": repr(t), "log_p": text(log_p), "printed": printed_p(log_p)}
 
 
 def binomial_cases():
@@ -195,7 +218,8 @@ def binomial_cases():
                 if 1 <= k <= n:
                     cases.append((n, q, k))
     for n, q, k in dict.fromkeys(cases):
-        yield {"n": n, "q": repr(q), "k": k, "log_p": text(binomial_tail(n, q, k))}
+        log_p = binomial_tail(n, q, k)
+        yield {"n": n, "q": repr(q), "k": k, "log_p": text(log_p), "printed": printed_p(log_p)}
 
 
 def normal_cases():
@@ -234,20 +258,24 @@ def weighted_cases():
                 continue
             if top is not None and not -sum(abs(a) * c for a, c in w.pairs() if a < 0) < x < top:
                 continue
-            mp.dps += 200  # far below the mean ln p is -10^-100
             chernoff, saddle = w.tail(x)
-            mp.dps -= 200
+            log_e = w.e_value(x)
             yield {"term": term, "q": repr(q), "bits": bits, "groups": [[repr(float(a)), c] for a, c in groups], "x": repr(x),
-                   "log_chernoff": text(chernoff), "log_saddlepoint": text(saddle), "log_e": text(w.e_value(x))}
+                   "log_chernoff": text(chernoff), "log_saddlepoint": text(saddle), "log_e": text(log_e),
+                   "printed": [printed_p(chernoff), printed_e(log_e)]}
+
+
+def e_fields(log_e):
+    return {"log_e": text(log_e), "printed": printed_e(log_e)}
 
 
 def e_cases():
     for n, t in ((1, 0.0), (1, 5.0), (100, 90.0), (1000, 1200.0), (10**4, 10200.0), (10**6, 1e6), (10**6, 1002000.0), (10**6, 5e5), (10**9, 1000200000.0)):
-        yield {"kind": "exponential", "n": n, "t": repr(t), "log_e": text(e_exponential(n, t))}
+        yield {"kind": "exponential", "n": n, "t": repr(t), **e_fields(e_exponential(n, t))}
     for n, q, x in ((1, .25, 0), (1, .25, 1), (1000, .25, 300), (1000, .25, 1000), (10**4, .25, 2300), (10**6, .25, 255000), (10**9, .25, 250100000), (1000, .5, 600)):
-        yield {"kind": "bernoulli", "n": n, "q": repr(q), "x": x, "log_e": text(e_bernoulli(n, q, x))}
+        yield {"kind": "bernoulli", "n": n, "q": repr(q), "x": x, **e_fields(e_bernoulli(n, q, x))}
     for n, x in ((30, 15), (30, 30), (30000, 15600), (3 * 10**7, 15010000)):
-        yield {"kind": "fair_bits", "n": n, "x": x, "log_e": text(e_bernoulli(n, .5, x))}
+        yield {"kind": "fair_bits", "n": n, "x": x, **e_fields(e_bernoulli(n, .5, x))}
 
 
 def rank_cases():
@@ -283,14 +311,7 @@ def document_cases():
 def decimal_cases():
     rng = random.Random(3)
     for v in [-1e-12, -1e-4, -.00011, -1.0, -9.5, -23025.85092994046, -1e6] + [-10 ** rng.uniform(-5, 6) for _ in range(20)]:
-        log10 = mpf(v) / log(mpf(10))
-        guard = mpf(10) ** -9 + abs(log10) * mpf(10) ** -12
-        up, down = min(0, mpmath.ceil((log10 + guard) * 10**4)), mpmath.floor((log10 - guard) * 10**4)
-        yield {"log": repr(v), "p": shift(int(up)), "e": shift(int(down)), "minus_e": shift(int(mpmath.floor((-log10 - guard) * 10**4)))}
-
-
-def shift(n):
-    return ("-" if n < 0 else "") + f"{abs(n) // 10000}.{abs(n) % 10000:04d}"
+        yield {"log": repr(v), "p": printed_p(mpf(v)), "e": printed_e(mpf(v)), "minus_e": printed_e(-mpf(v))}
 
 
 def plan_cases():
