@@ -132,10 +132,9 @@ json::object op_score(const Model& model, const json::object& request) {
 }
 
 json::object op_hello(const Model& model, const std::string& name) {
-  return {{"name", name},
-          {"vocab", model.config().vocab},
-          {"context", model.config().context},
-          {"weights_digest", model.digest()}};
+  // "context" is the longest text that a request may have. Attention reaches config().context tokens back from any
+  // position.
+  return {{"name", name}, {"vocab", model.config().vocab}, {"context", kMaxTokens}, {"weights_digest", model.digest()}};
 }
 
 json::object reply(const Model& model, const std::string& name, const std::string& line, unsigned threads) {
