@@ -1,34 +1,242 @@
+// The race without summing every bin: bounds say which bins can still win, and only those are summed as the reference sums them.
 #include "sampler/choose.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
-#include "marks/reference.hpp"
+#include "core/dmath.hpp"
+#include "marks/greenlist/greenlist.hpp"
+#include "marks/gumbel/gumbel.hpp"
+#include "sampler/kernel.hpp"
+#include "sampler/truncate.hpp"
 
 namespace heirmark::sampler {
+namespace {
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kLog2E = 1.4426950408889634;
 
-RowResult choose(const RowTask& task, core::InstructionSet, Workspace& workspace) {
+/// The state of one row's choice.
+class Choice {
+ public:
+  Choice(const RowTask& task, const Kernel& kernel, Workspace& workspace) : task_(task), row_(task.logits), kernel_(kernel), w_(workspace) {}
+  RowResult run();
+
+ private:
+  struct Bounded { Pass pass; Scale scale; };
+
+  Bounded bound(bool closely);
+  std::optional<RowResult> unusual(float greatest) const;
+  [[nodiscard]] std::uint32_t greedy(float greatest);
+  [[nodiscard]] std::uint32_t bounded_race(const Bounded& bounded, float greatest);
+  [[nodiscard]] std::uint32_t dense_race(float greatest);
+  [[nodiscard]] std::uint32_t truncated_race(float greatest);
+
+  void read_words(const core::KeyWords& key, std::array<std::uint32_t, core::kBins>& words) const { kernel_.blocks(key, core::kBinsCoarse, 0, core::kRowBlocks, words.data()); }
+  [[nodiscard]] double time_of(std::uint32_t bin, double mass) const;
+  [[nodiscard]] std::uint32_t exact_race(std::uint32_t count) const;
+  [[nodiscard]] std::uint32_t inner(std::uint32_t bin, std::uint32_t count);
+  [[nodiscard]] std::uint32_t inner_of_whole_bin(std::uint32_t bin, float greatest);
+  [[nodiscard]] float log_prob(std::uint32_t token, const Bounded& bounded, double temperature) const;
+
+  const RowTask& task_;
+  const RowView row_;
+  const Kernel& kernel_;
+  Workspace& w_;
+};
+
+/// A pass of bounds over the row, from a reference near enough to the greatest logit. The first look is at a few logits only.
+Choice::Bounded Choice::bound(bool closely) {
+  const double temperature = task_.greedy ? 1.0 : task_.filter.temperature;
+  Bounded out;
+  out.scale.per_logit = static_cast<float>(kLog2E / temperature);
+  out.scale.reference = kernel_.glance(row_);
+  for (bool again = false;; again = true) {
+    if (!std::isfinite(out.scale.reference)) {
+      out.scale.reference = kernel_.greatest(row_);
+      again = true;
+      if (!std::isfinite(out.scale.reference)) {
+        out.pass.greatest = out.scale.reference;
+        return out;
+      }
+    }
+    out.pass = (closely ? kernel_.sums : kernel_.bounds)(row_, out.scale, w_.upper.data());
+    const double reach = (static_cast<double>(out.pass.greatest) - static_cast<double>(out.scale.reference)) / temperature;
+    if (again || !std::isfinite(out.pass.greatest) || reach <= (closely ? kNearReach : kReach)) return out;
+    out.scale.reference = out.pass.greatest;
+  }
+}
+
+std::optional<RowResult> Choice::unusual(float greatest) const {
+  if (std::isfinite(greatest)) return std::nullopt;
   RowResult result;
   result.log_prob = std::numeric_limits<float>::quiet_NaN();
-  std::vector<float>& x = workspace.logits;
-  x.resize(task.logits.vocab);
-  bool finite = false;
-  for (std::uint32_t v = 0; v < x.size(); ++v) {
-    x[v] = logit_at(task.logits, v);
-    if (std::isinf(x[v]) && x[v] > 0) {
-      result.kind = RowResult::Kind::infinite_logit;
-      result.token = v;
-      return result;
-    }
-    finite = finite || std::isfinite(x[v]);
+  if (greatest > 0) {
+    result.kind = RowResult::Kind::infinite_logit;
+    result.token = kernel_.find(row_, greatest);
   }
-  if (!finite) return result;
-  result.kind = RowResult::Kind::drawn;
-  result.token = task.greedy ? marks::reference_greedy(x, task.rule, task.keys.mark)
-                             : marks::reference_draw(x, task.filter, task.rule, task.keys).token;
-  if (task.log_prob)
-    result.log_prob = static_cast<float>(marks::reference_log_prob(x, task.greedy ? 1.0 : task.filter.temperature, result.token));
   return result;
 }
+
+/// Argmax; under a greenlist, of logit + delta on green bins: only logits within delta of the greatest can be it.
+std::uint32_t Choice::greedy(float greatest) {
+  if (task_.rule.kind != marks::RuleKind::greenlist) return kernel_.find(row_, greatest);
+  read_words(task_.keys.mark, w_.mark);
+  // The slack is far more than the rounding of logit + delta, which can make equals of unequal logits.
+  const double low = static_cast<double>(greatest) - task_.rule.delta - 1e-6 * (std::fabs(static_cast<double>(greatest)) + task_.rule.delta);
+  const float threshold = std::nextafter(static_cast<float>(std::max(low, -static_cast<double>(std::numeric_limits<float>::max()))), -std::numeric_limits<float>::infinity());
+  const std::uint32_t count = kernel_.collect(row_, threshold, w_.ids.data(), w_.logits.data());
+  std::uint32_t token = 0;
+  double best = -kInfinity;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto x = static_cast<double>(w_.logits[i]);
+    const bool green = marks::greenlist::is_green(w_.mark[core::bin_of(w_.ids[i])], task_.rule.gamma);
+    const double value = green ? core::d_add(x, task_.rule.delta) : x;
+    if (value > best) { best = value; token = w_.ids[i]; }
+  }
+  return token;
+}
+
+double Choice::time_of(std::uint32_t bin, double mass) const {
+  const std::uint32_t fine = core::stream_word(task_.keys.noise, core::kBinsFine, bin);
+  return core::d_div(marks::gumbel::bin_time(w_.coarse[bin], fine), mass);
+}
+
+/// The inner draw among w_.inside[0 .. count).
+std::uint32_t Choice::inner(std::uint32_t bin, std::uint32_t count) {
+  kernel_.blocks(task_.keys.noise, core::kInner, 0, (2 * count + core::kBlockWords - 1) / core::kBlockWords, w_.inner.data());
+  std::array<std::uint64_t, kMaxPerBin> words;
+  for (std::uint32_t j = 0; j < count; ++j) words[j] = static_cast<std::uint64_t>(w_.inner[2 * j + 1]) << 32 | w_.inner[2 * j];
+  return bin + core::kBins * marks::gumbel::inner_draw(w_.inside.data(), words.data(), count);
+}
+
+std::uint32_t Choice::inner_of_whole_bin(std::uint32_t bin, float greatest) {
+  return inner(bin, kernel_.exact_bin(row_, task_.filter.temperature, greatest, bin, w_.inside.data()));
+}
+
+/// No truncation, gumbel or greenlist. upper[b] bounds S_b * e^((greatest - reference) / T).
+std::uint32_t Choice::bounded_race(const Bounded& bounded, float greatest) {
+  const double temperature = task_.filter.temperature;
+  read_words(task_.keys.noise, w_.coarse);
+  double boost = 1;
+  if (task_.rule.kind == marks::RuleKind::greenlist) {
+    boost = marks::greenlist::boost(task_.rule.delta);
+    read_words(task_.keys.mark, w_.mark);
+    kernel_.boost(w_.upper.data(), w_.mark.data(), task_.rule.gamma, static_cast<float>(boost * (1 + kUpperSlack)));
+  }
+  std::uint32_t inside_bin = core::kBins, inside_count = 0;  // the bin whose masses are in w_.inside
+  const auto time = [&](std::uint32_t bin) {
+    inside_count = kernel_.exact_bin(row_, temperature, greatest, bin, w_.inside.data());
+    inside_bin = bin;
+    double mass = 0;
+    for (std::uint32_t j = 0; j < inside_count; ++j) mass = core::d_add(mass, w_.inside[j]);
+    if (task_.rule.kind == marks::RuleKind::greenlist && marks::greenlist::is_green(w_.mark[bin], task_.rule.gamma)) mass = core::d_mul(mass, boost);
+    return mass > 0 ? time_of(bin, mass) : kInfinity;
+  };
+  std::uint32_t winner = kernel_.front_runner(w_.coarse.data(), w_.upper.data());
+  double best = time(winner);
+  // E_b <= best * S_b <= limit * upper[b] for whoever still wins. The slack covers the roundings of float32 and of this line.
+  const double distance = (static_cast<double>(greatest) - static_cast<double>(bounded.scale.reference)) / temperature;
+  const double limit = best * core::exp_neg(-std::max(distance, 0.0)) * (1 + 4 * kUpperSlack);
+  const auto limit_f = static_cast<float>(std::min(std::max(limit, 0x1p-120), 0x1p120));
+  const std::uint32_t count = kernel_.contenders(w_.coarse.data(), w_.upper.data(), limit_f, w_.bins.data());
+  const std::uint32_t first = winner;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t bin = w_.bins[i];
+    if (bin == first) continue;
+    const double t = time(bin);
+    if (t < best || (t == best && bin < winner)) { best = t; winner = bin; }
+  }
+  return inside_bin == winner ? inner(winner, inside_count) : inner_of_whole_bin(winner, greatest);
+}
+
+/// The race among w_.bins[0 .. count) with the exact masses w_.masses.
+std::uint32_t Choice::exact_race(std::uint32_t count) const {
+  // A bin's time is at least its coarse word's; whoever leads by that bound is looked at first and excludes most others.
+  const auto bound = [&](std::uint32_t bin) { return core::unit_below(static_cast<std::uint64_t>(w_.coarse[bin]) << 32) / w_.masses[bin]; };
+  std::uint32_t winner = w_.bins[0];
+  double least = bound(winner);
+  for (std::uint32_t i = 1; i < count; ++i)
+    if (const double b = bound(w_.bins[i]); b < least) { least = b; winner = w_.bins[i]; }
+  double best = time_of(winner, w_.masses[winner]);
+  const std::uint32_t first = winner;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t bin = w_.bins[i];
+    if (bin == first || bound(bin) * (1 - 0x1p-40) > best) continue;
+    const double t = time_of(bin, w_.masses[bin]);
+    if (t < best || (t == best && bin < winner)) { best = t; winner = bin; }
+  }
+  return winner;
+}
+
+/// No truncation, tournament: every bin is summed exactly.
+std::uint32_t Choice::dense_race(float greatest) {
+  kernel_.exact_masses(row_, task_.filter.temperature, greatest, w_.masses.data());
+  read_words(task_.keys.noise, w_.coarse);
+  read_words(task_.keys.mark, w_.mark);
+  kernel_.play(w_.masses.data(), w_.mark.data(), task_.rule.layers, w_.scratch.data());
+  std::uint32_t count = 0;
+  for (std::uint32_t b = 0; b < core::kBins; ++b)
+    if (w_.masses[b] > 0) w_.bins[count++] = static_cast<std::uint16_t>(b);
+  return inner_of_whole_bin(exact_race(count), greatest);
+}
+
+std::uint32_t Choice::truncated_race(float greatest) {
+  const std::uint32_t kept = truncate(kernel_, row_, task_.filter, greatest, w_);
+  std::fill(w_.masses.begin(), w_.masses.end(), 0.0);
+  for (std::uint32_t i = 0; i < kept; ++i) {
+    double& mass = w_.masses[core::bin_of(w_.ids[i])];
+    mass = core::d_add(mass, w_.e[i]);
+  }
+  read_words(task_.keys.noise, w_.coarse);
+  if (task_.rule.kind != marks::RuleKind::race) read_words(task_.keys.mark, w_.mark);
+  if (task_.rule.kind == marks::RuleKind::greenlist) {
+    const double boost = marks::greenlist::boost(task_.rule.delta);
+    for (std::uint32_t b = 0; b < core::kBins; ++b)
+      if (marks::greenlist::is_green(w_.mark[b], task_.rule.gamma)) w_.masses[b] = core::d_mul(w_.masses[b], boost);
+  } else if (task_.rule.kind == marks::RuleKind::tournament) {
+    kernel_.play(w_.masses.data(), w_.mark.data(), task_.rule.layers, w_.scratch.data());
+  }
+  std::uint32_t count = 0;
+  for (std::uint32_t b = 0; b < core::kBins; ++b)
+    if (w_.masses[b] > 0) w_.bins[count++] = static_cast<std::uint16_t>(b);
+  const std::uint32_t winner = exact_race(count);
+  const std::uint32_t size = (row_.vocab - winner - 1) / core::kBins + 1;
+  std::fill_n(w_.inside.begin(), size, 0.0);
+  for (std::uint32_t i = 0; i < kept; ++i)
+    if (core::bin_of(w_.ids[i]) == winner) w_.inside[w_.ids[i] / core::kBins] = w_.e[i];
+  return inner(winner, size);
+}
+
+float Choice::log_prob(std::uint32_t token, const Bounded& bounded, double temperature) const {
+  const double above = (static_cast<double>(logit_at(row_, token)) - static_cast<double>(bounded.scale.reference)) / temperature;
+  return static_cast<float>(above - core::dlog(bounded.pass.total));
+}
+
+RowResult Choice::run() {
+  const marks::Filter& filter = task_.filter;
+  const bool truncated = filter.min_p > 0 || (filter.top_k != 0 && filter.top_k < row_.vocab) || filter.top_p < 1;
+  const bool race = !task_.greedy && !truncated && task_.rule.kind != marks::RuleKind::tournament;
+  const bool needs_bounds = race || task_.log_prob;
+  const Bounded bounded = needs_bounds ? bound(task_.log_prob) : Bounded{{kernel_.greatest(row_), 0}, {}};
+  const float greatest = bounded.pass.greatest;
+  if (const auto result = unusual(greatest)) return *result;
+  RowResult result;
+  result.kind = RowResult::Kind::drawn;
+  const double temperature = task_.greedy ? 1.0 : filter.temperature;
+  if (task_.greedy) {
+    result.token = greedy(greatest);
+  } else if (truncated) {
+    result.token = truncated_race(greatest);
+  } else {
+    result.token = race ? bounded_race(bounded, greatest) : dense_race(greatest);
+  }
+  result.log_prob = task_.log_prob ? log_prob(result.token, bounded, temperature) : std::numeric_limits<float>::quiet_NaN();
+  return result;
+}
+}  // namespace
+
+RowResult choose(const RowTask& task, core::InstructionSet set, Workspace& workspace) { return Choice(task, kernel(set), workspace).run(); }
 
 }  // namespace heirmark::sampler

@@ -6,6 +6,7 @@
 
 namespace heirmark::sampler {
 
+/// The workspace was made for a vocabulary at least as large as the row's.
 [[nodiscard]] RowResult choose(const RowTask& task, core::InstructionSet set, Workspace& workspace);
 
 }  // namespace heirmark::sampler

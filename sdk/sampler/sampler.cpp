@@ -12,6 +12,7 @@
 #include "core/context.hpp"
 #include "core/dispatch.hpp"
 #include "sampler/choose.hpp"
+#include "sampler/float_environment.hpp"
 #include "sampler/pool.hpp"
 #include "sampler/row.hpp"
 #include "sampler/workspace.hpp"
@@ -83,7 +84,7 @@ std::unique_ptr<sampler::Workspace> Sampler::Impl::take_workspace() {
       return workspace;
     }
   }
-  return std::make_unique<sampler::Workspace>();
+  return std::make_unique<sampler::Workspace>(options.vocab_size);
 }
 
 void Sampler::Impl::give_workspace(std::unique_ptr<sampler::Workspace> workspace) {
@@ -154,6 +155,7 @@ void Sampler::Impl::run_row(void* context, std::size_t index) noexcept {
   const Call& call = *static_cast<const Call*>(context);
   const std::size_t offset = index * call.logits->row_stride * sampler::bytes_per_logit(call.logits->dtype);
   const sampler::RowView view{static_cast<const std::byte*>(call.logits->data) + offset, call.logits->dtype, call.impl->options.vocab_size};
+  const sampler::FloatEnvironment environment;
   auto workspace = call.impl->take_workspace();
   call.out[index] = call.impl->sample_row(view, call.rows[index], *workspace);
   call.impl->give_workspace(std::move(workspace));

@@ -75,7 +75,7 @@ void compare(const RowTask& task, const std::vector<float>& values, sampler::Wor
 
 TEST_CASE("equal to the reference: every shape, filter, rule and type, many vocabularies") {
   Random random(20261130);
-  sampler::Workspace workspace;
+  sampler::Workspace workspace(kMaxVocab);
   const std::uint32_t vocabularies[] = {1, 2, 7, 15, 16, 17, 2047, 2048, 2049, 2063, 4096, 5000, 6151};
   std::size_t n = 0;
   for (int shape = 0; shape < static_cast<int>(Shape::kCount); ++shape) {
@@ -103,7 +103,7 @@ TEST_CASE("equal to the reference: every shape, filter, rule and type, many voca
 
 TEST_CASE("equal to the reference: large vocabularies", "[.slow]") {
   Random random(20261131);
-  sampler::Workspace workspace;
+  sampler::Workspace workspace(kMaxVocab);
   for (const std::uint32_t vocab : {50257u, 128256u, 151936u, 262144u, 1u << 20}) {
     for (int shape = 0; shape < static_cast<int>(Shape::kCount); ++shape) {
       const std::vector<float> row = make_row(random, static_cast<Shape>(shape), vocab);
@@ -127,7 +127,7 @@ TEST_CASE("equal to the reference: large vocabularies", "[.slow]") {
 TEST_CASE("equal to the reference: many keys on one language model's row") {
   // The hot path, where a wrong bound would show as a rare wrong token.
   Random random(20261132);
-  sampler::Workspace workspace;
+  sampler::Workspace workspace(kMaxVocab);
   for (int kind = 0; kind < 4; ++kind) {
     const std::vector<float> row = make_row(random, kind == 3 ? Shape::flat : Shape::language, 8192);
     const Stored stored = store(row, kind == 1 ? DType::bfloat16 : kind == 2 ? DType::float16 : DType::float32, 0);
