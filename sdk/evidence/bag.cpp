@@ -175,7 +175,9 @@ Result<void> make_bag(const std::filesystem::path& folder) {
     if (code) return Error{ErrorCode::io, (fresh / path).string() + ": " + code.message()};
     if (auto done = files::write_atomic(fresh / path, bytes); !done) return done;
   }
-  if (fs::exists(fs::symlink_status(bag, code))) fs::rename(bag, old, code);
+  std::error_code status;
+  code.clear();
+  if (fs::exists(fs::symlink_status(bag, status))) fs::rename(bag, old, code);
   if (!code) fs::rename(fresh, bag, code);
   if (code) return Error{ErrorCode::io, bag.string() + ": " + code.message()};
   fs::remove_all(old, code);
