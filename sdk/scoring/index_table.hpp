@@ -1,6 +1,7 @@
 // A memory-lean hash table from 16-byte windows (and a bin) to consecutive indices. The hash is keyed at random for each process,
 // so that nobody can write a text whose pairs collide; no result depends on the key.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <exception>
 #include <random>
@@ -13,14 +14,6 @@ namespace heirmark::scoring {
 /// Two keyed 64 x 64 -> 128 bit products, folded.
 class KeyedHash {
  public:
-  KeyedHash() noexcept {
-    for (std::uint64_t& key : keys_) key = 0x9E3779B97F4A7C15ull ^ reinterpret_cast<std::uintptr_t>(&key);
-    try {
-      std::random_device device;
-      for (std::uint64_t& key : keys_) key = static_cast<std::uint64_t>(device()) << 32 | device();
-    } catch (const std::exception&) {  // a system without a generator is only slower to attack
-    }
-  }
   [[nodiscard]] std::uint64_t operator()(const core::Context& window, std::uint32_t extra) const noexcept {
     const std::uint64_t low = static_cast<std::uint64_t>(window.w[1]) << 32 | window.w[0];
     const std::uint64_t high = static_cast<std::uint64_t>(window.w[3]) << 32 | window.w[2];
@@ -28,11 +21,24 @@ class KeyedHash {
   }
 
  private:
+  using Keys = std::array<std::uint64_t, 4>;
+  static const Keys& process_keys() noexcept {
+    static const Keys drawn = [] {
+      Keys keys{0x9E3779B97F4A7C15ull, 0xD1B54A32D192ED03ull, 0x8CB92BA72F3D8DD7ull, 0xABC98388FB8FAC03ull};
+      try {
+        std::random_device device;
+        for (std::uint64_t& key : keys) key ^= static_cast<std::uint64_t>(device()) << 32 | device();
+      } catch (const std::exception&) {  // without a generator a hostile text is slow, and nothing else
+      }
+      return keys;
+    }();
+    return drawn;
+  }
   static std::uint64_t fold(std::uint64_t a, std::uint64_t b) noexcept {
     const auto product = static_cast<unsigned __int128>(a) * b;
     return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
   }
-  std::uint64_t keys_[4];
+  Keys keys_ = process_keys();
 };
 
 /// Open addressing with linear probing; a slot holds 32 bits of the hash and an index + 1, so 8 bytes, and most misses end without
