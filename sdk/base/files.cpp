@@ -1,6 +1,7 @@
 #include "base/files.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,8 +119,16 @@ Result<void> write_new(const std::filesystem::path& path, std::string_view bytes
 
 Result<void> append(const std::filesystem::path& path, std::string_view bytes, unsigned mode) {
   Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, static_cast<mode_t>(mode))};
-  if (file.fd < 0 || !write_all(file.fd, bytes) || ::fsync(file.fd) != 0) return io_error(path, "cannot write");
-  return {};
+  if (file.fd < 0) return io_error(path, "cannot write");
+  while (::flock(file.fd, LOCK_EX) != 0)
+    if (errno != EINTR) return io_error(path, "cannot lock");
+  const off_t before = ::lseek(file.fd, 0, SEEK_END);
+  if (before >= 0 && write_all(file.fd, bytes) && ::fsync(file.fd) == 0) return {};
+  const int problem = errno;
+  // Half a line would be taken for the next one's beginning.
+  if (before >= 0 && ::ftruncate(file.fd, before) != 0) return io_error(path, "cannot write, and cannot take back what was written");
+  errno = problem;
+  return io_error(path, "cannot write");
 }
 
 }  // namespace heirmark::files

@@ -51,7 +51,9 @@ std::string_view algorithm_name(Algorithm algorithm) noexcept { return algorithm
 Result<PublicKey> PublicKey::from_pem(std::string_view pem) {
   if (pem.size() > 4096) return Error{ErrorCode::bad_input, "too long for a public key in PEM"};
   const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  auto key = own(PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr));
+  // Without a callback OpenSSL asks the terminal for the passphrase of a file that says it is encrypted.
+  const auto no_passphrase = [](char*, int, int, void*) { return -1; };
+  auto key = own(PEM_read_bio_PUBKEY(bio.get(), nullptr, no_passphrase, nullptr));
   if (!key) return Error{ErrorCode::bad_input, "not a public key in PEM"};
   const auto algorithm = algorithm_of(key.get());
   if (!algorithm) return algorithm.error();
@@ -59,7 +61,11 @@ Result<PublicKey> PublicKey::from_pem(std::string_view pem) {
   out.algorithm_ = *algorithm;
   out.pem_ = pem_of(key.get());
   if (out.pem_ != pem) return Error{ErrorCode::bad_input, "a public key with other text around it, or in another spelling than OpenSSL writes"};
-  out.key_id_ = hex_encode(sha256(der_of(key.get())));
+  const Bytes der = der_of(key.get());
+  // A compressed point would be a second name of the same key.
+  constexpr std::size_t kEd25519Size = 44, kP256Size = 91;
+  if (der.size() != (*algorithm == Algorithm::p256 ? kP256Size : kEd25519Size)) return Error{ErrorCode::bad_input, "a public key in another spelling than the uncompressed one"};
+  out.key_id_ = hex_encode(sha256(der));
   out.key_ = std::move(key);
   return out;
 }

@@ -1,5 +1,7 @@
 #include "json/value.hpp"
 
+#include <cmath>
+
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/src.hpp>
 
@@ -73,6 +75,7 @@ struct Handler {
   bool on_int64(std::int64_t value, bj::string_view, bj::error_code& ec) { return put(value, ec); }
   bool on_uint64(std::uint64_t, bj::string_view, bj::error_code& ec) { return fail("integer out of range", ec); }
   bool on_double(double value, bj::string_view, bj::error_code& ec) {
+    if (!std::isfinite(value)) return fail("a number out of range", ec);
     return floats ? put(value, ec) : fail("a fraction or exponent where only integers are allowed", ec);
   }
   bool on_bool(bool value, bj::error_code& ec) { return put(value, ec); }

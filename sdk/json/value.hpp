@@ -30,7 +30,8 @@ class Value {
   Value(Array array) : data_(std::move(array)) {}                  // NOLINT(google-explicit-constructor)
   Value(Object object) : data_(std::move(object)) {}               // NOLINT(google-explicit-constructor)
   template <class T, class = std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>>
-  Value(T value) : data_(static_cast<std::int64_t>(value)) {}      // NOLINT(google-explicit-constructor)
+  Value(T value)                                                   // NOLINT(google-explicit-constructor)
+      : data_(std::in_range<std::int64_t>(value) ? static_cast<std::int64_t>(value) : INT64_MAX) {}  // no reader takes 2^63 - 1
 
   [[nodiscard]] bool is_null() const { return data_.index() == 0; }
   [[nodiscard]] const bool* if_bool() const { return std::get_if<bool>(&data_); }

@@ -3,8 +3,11 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "crypto/secretbox.hpp"
 #include "crypto/sha256.hpp"
+#include "keys/members.hpp"
 
 namespace heirmark {
 namespace {
@@ -98,9 +101,13 @@ Secret32 EpochSecret::window(std::uint32_t i, std::uint32_t window_class) const 
   return crypto::expand(member(i), with_u8("heirmark/v1/window/", window_class));
 }
 std::array<Secret32, 16> EpochSecret::windows(std::uint32_t i) const {
-  const Secret32 key = member(i);
+  keys::MemberKeys::Windows bytes;
+  keys::MemberKeys(*this).windows(i, bytes);
   std::array<Secret32, 16> out;
-  for (std::uint32_t c = 0; c < 16; ++c) out[c] = crypto::expand(key, with_u8("heirmark/v1/window/", c));
+  for (std::size_t c = 0; c < 16; ++c) {
+    out[c] = Secret32(std::span<const std::uint8_t, 32>(bytes[c]));
+    crypto::wipe(bytes[c]);
+  }
   return out;
 }
 Secret32 EpochSecret::issuance(std::uint32_t i, std::string_view account) const {

@@ -35,6 +35,17 @@ KeyInfo info_of(const Commitment& commitment) {
           commitment.not_before, commitment.not_after, commitment.purpose, commitment.digest};
 }
 
+bool is_text(std::string_view text) {
+  return !text.empty() && text.size() <= 4096 && std::all_of(text.begin(), text.end(), [](char ch) { return ch >= 0x20 && ch <= 0x7e; });
+}
+
+/// The shape of a time; whose clock it is does not matter to the log.
+bool is_time(std::string_view text) {
+  constexpr std::string_view kShape = "0000-00-00T00:00:00Z";
+  return text.size() == kShape.size() &&
+         std::equal(text.begin(), text.end(), kShape.begin(), [](char ch, char shape) { return shape == '0' ? ch >= '0' && ch <= '9' : ch == shape; });
+}
+
 /// Wipes a buffer that held a secret, whatever way its scope is left.
 struct Wiped {
   crypto::Bytes bytes;
@@ -51,6 +62,9 @@ bool Keystore::exists(const std::filesystem::path& folder) {
 Result<Keystore> Keystore::create(const std::filesystem::path& folder, const Passphrase& passphrase, Cost cost) {
   if (exists(folder)) return Error{ErrorCode::usage, folder.string() + ": there is a keystore already"};
   std::error_code ec;
+  if (std::filesystem::exists(folder / kRoot, ec))
+    return Error{ErrorCode::usage, (folder / kRoot).string() + ": is there without " + std::string(kHeader) +
+                                       ": another process is making this keystore, or was stopped while it did; if so, remove the file"};
   std::filesystem::create_directories(folder, ec);
   if (ec) return Error{ErrorCode::io, folder.string() + ": cannot make the folder: " + ec.message()};
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ec);
@@ -188,7 +202,7 @@ Result<std::vector<KeyInfo>> Keystore::list() const {
     name.resize(name.size() - 4);
     name[at] = '/';
     const auto epoch = load(name);
-    if (!epoch) return epoch.error();
+    if (!epoch) return epoch.error().message.find(folder_.string()) == 0 ? epoch.error() : epoch.error().at(it->path().string());
     out.push_back(info_of(epoch->commitment));
   }
   if (ec) return Error{ErrorCode::io, folder_.string() + ": " + ec.message()};
@@ -235,6 +249,8 @@ Result<Subkeys> Keystore::subkeys(std::string_view path) const {
 }
 
 Result<Opening> Keystore::open_for(std::string_view path, std::string_view recipient, std::string_view time) {
+  if (!is_text(recipient)) return Error{ErrorCode::usage, "a recipient is 1 to 4096 printable ASCII characters"};
+  if (!is_time(time)) return Error{ErrorCode::usage, "the time of an opening is written YYYY-MM-DDThh:mm:ssZ"};
   auto epoch = load(path);
   if (!epoch) return epoch.error();
   const json::Value line = json::Object{{"keyId", epoch->opening.key_id()}, {"path", epoch->opening.path().text()}, {"recipient", recipient}, {"time", time}};

@@ -155,11 +155,14 @@ TEST_CASE("public keys in any other form are refused", "[crypto]") {
   REQUIRE(crypto::PublicKey::from_pem(good).ok());
   std::string off_curve = kSampleKey;
   off_curve.back() = '8';
+  const std::string compressed = "3039301306072a8648ce3d020106082a8648ce3d03010703220002" + kSampleKey.substr(0, 64);
+  // Says that it is encrypted: refused, and nobody is asked for a passphrase.
+  const std::string encrypted = "-----BEGIN PUBLIC KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,000102030405060708090A0B0C0D0E0F\n\n" + good.substr(27);
   std::string windows;
   for (const char c : good) windows += c == '\n' ? std::string("\r\n") : std::string(1, c);
   const std::string bad[] = {
-      "", "\n", "x", good.substr(0, good.size() / 2), good.substr(0, good.size() - 1), good + "\n", good + good, "text\n" + good, windows, std::string(5000, 'A'),
-      pem_of(join(kP256Public, off_curve)), pem_of(join(kEd25519Public, "00")), pem_of({}),
+      "", "\n", "x", good.substr(0, good.size() / 2), good.substr(0, good.size() - 1), good + "\n", good + good, "text\n" + good, windows, encrypted, std::string(5000, 'A'),
+      pem_of(join(kP256Public, off_curve)), pem_of(unhex(compressed)), pem_of(join(kEd25519Public, "00")), pem_of({}),
       // X25519 and P-384 keys: other algorithms
       pem_of(unhex("302a300506032b656e032100" + kSampleKey.substr(0, 64))),
       pem_of(unhex("3076301006072a8648ce3d020106052b8104002203620004aa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e3872760ab7"

@@ -146,6 +146,7 @@ TEST_CASE("appending adds a line to what is there", "[files]") {
   const fs::path path = folder.path / "log";
   REQUIRE(files::append(path, "one\n", 0600).ok());
   REQUIRE(files::append(path, "two\n", 0600).ok());
+  CHECK(with_full_disk([&] { return !files::append(path, std::string(100'000, 'x') + "\n"); }));
   CHECK(files::read(path).value() == "one\ntwo\n");
   CHECK(mode_of(path) == 0600);
 }

@@ -102,6 +102,7 @@ TEST_CASE("lenient parsing takes white space, and fractions only when asked", "[
   CHECK(*items[0].if_double() == 1.5);
   CHECK(*items[1].if_double() == Approx(-2e-3));
   CHECK(*items[2].if_integer() == 7);
+  CHECK_FALSE(json::parse("[1e400]", options).ok());
 }
 
 TEST_CASE("values tell their type and find their members", "[json]") {
@@ -116,6 +117,8 @@ TEST_CASE("values tell their type and find their members", "[json]") {
   CHECK(Value(3).find("x") == nullptr);
   CHECK(value.find("t")->if_integer() == nullptr);
   CHECK(value.find("i")->if_bool() == nullptr);
+  CHECK_FALSE(json::parse_canonical(json::canonical(Value(~std::uint64_t{0})), false).ok());  // does not become -1
+  CHECK_FALSE(json::parse_canonical(json::canonical(Value(0.5)), false).ok());
   Value copy = value;
   CHECK(copy == value);
   (*copy.if_object())["i"] = 6;

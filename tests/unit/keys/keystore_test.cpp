@@ -173,6 +173,8 @@ TEST_CASE("impossible requests are refused and change nothing", "[keys]") {
   const std::string bad_account[] = {"Alice"};
   refused(store.subkeys(kPath, bad_account), ErrorCode::usage);
   refused(store.subkeys(kPath, std::span<const std::string>()), ErrorCode::usage);
+  for (const char* recipient : {"", "a\nb", "\xFF"}) refused(store.open_for(kPath, recipient, "2026-12-01T09:00:00Z"), ErrorCode::usage);
+  for (const char* time : {"", "now", "2026-12-01", "2026-12-01T09:00:00Z\n"}) refused(store.open_for(kPath, "x", time), ErrorCode::usage);
   refused(store.signer("nobody"), ErrorCode::key);
   refused(store.new_signer("a/b", "ed25519"), ErrorCode::usage);
   refused(store.new_signer("provider", "rsa"), ErrorCode::usage);
