@@ -51,10 +51,11 @@ Choice::Bounded Choice::bound(bool closely) {
   const double temperature = task_.greedy ? 1.0 : task_.filter.temperature;
   Bounded out;
   out.scale.per_logit = static_cast<float>(kLog2E / temperature);
-  out.scale.reference = kernel_.glance(row_);
-  for (bool again = false;; again = true) {
+  // Real sums need a nearer reference than a glance gives.
+  out.scale.reference = closely ? kernel_.greatest(row_) : kernel_.glance(row_);
+  for (bool again = closely;; again = true) {
     if (!std::isfinite(out.scale.reference)) {
-      out.scale.reference = kernel_.greatest(row_);
+      if (!again) out.scale.reference = kernel_.greatest(row_);
       again = true;
       if (!std::isfinite(out.scale.reference)) {
         out.pass.greatest = out.scale.reference;
@@ -63,7 +64,7 @@ Choice::Bounded Choice::bound(bool closely) {
     }
     out.pass = (closely ? kernel_.sums : kernel_.bounds)(row_, out.scale, w_.upper.data());
     const double reach = (static_cast<double>(out.pass.greatest) - static_cast<double>(out.scale.reference)) / temperature;
-    if (again || !std::isfinite(out.pass.greatest) || reach <= (closely ? kNearReach : kReach)) return out;
+    if (again || !std::isfinite(out.pass.greatest) || reach <= kReach) return out;
     out.scale.reference = out.pass.greatest;
   }
 }

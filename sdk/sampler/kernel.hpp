@@ -38,7 +38,7 @@ struct Kernel {
   /// upper[b] >= the sum of e^((x - reference) / T) over bin b, and at most 1.07 times it or 2^-110, by the integer image of the
   /// exponential. Holds if (greatest - reference) / T <= kReach; the caller asks again with another reference if not.
   Pass (*bounds)(const RowView& row, const Scale& scale, float* upper);
-  /// The same from a real exponential: upper[b] within 1e-4, and `total`. Holds if (greatest - reference) / T <= kNearReach.
+  /// The same from a real exponential: upper[b] within 1e-4, and `total`. Holds if the reference is the greatest logit.
   Pass (*sums)(const RowView& row, const Scale& scale, float* upper);
 
   /// upper[b] *= factor on bins whose word is below gamma.
@@ -63,7 +63,6 @@ struct Kernel {
 };
 
 inline constexpr double kReach = 40.0;      ///< nats
-inline constexpr double kNearReach = 8.0;   ///< nats
 inline constexpr double kUpperSlack = 1e-4; ///< relative: what float32 sums of 512 terms may lose
 
 [[nodiscard]] const Kernel& kernel(core::InstructionSet set) noexcept;
