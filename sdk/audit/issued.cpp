@@ -56,12 +56,13 @@ class Account {
   Account(std::size_t keys, std::size_t accounts)
       : keys_(keys, stats::DocumentBets(Parameters)), accounts_(accounts, stats::DocumentBets(Parameters)), counts_(accounts, 0) {}
 
-  void bet(const Table& table, std::span<const std::int32_t> choices, std::size_t account) {
+  void bet(const Table& table, std::span<const std::int32_t> choices, std::size_t account, bool window) {
     std::array<double, Parameters> log_e{};
     for (std::size_t key = 0; key < choices.size(); ++key) {
       table.log_e(choices[key], log_e);
       keys_[key].bet(log_e);
-      if (key == 0) accounts_[account].bet(log_e);
+      // A window's noise is shared by all accounts: who learned it from one account knows it in another's responses.
+      if (key == 0 && !window) accounts_[account].bet(log_e);
     }
   }
   void end_response(std::size_t account, std::uint64_t contexts, bool checkpoint) {
@@ -163,8 +164,8 @@ Result<IssuedAnswer> answer_issued(const IssuedQuestion& question) {
       const std::size_t account = account_index.at(ledger[d].account);
       for (; i < end && contexts[i].response == d; ++i) {
         for (std::size_t key = 0; key < question.keys.size(); ++key) choices[key] = question.keys[key][contexts[i].choice].choice;
-        if (question.c2) c2.bet(c2_tables[i - at], choices, account);
-        if (question.c3) c3.bet(c3_tables[i - at], choices, account);
+        if (question.c2) c2.bet(c2_tables[i - at], choices, account, live[contexts[i].choice].window);
+        if (question.c3) c3.bet(c3_tables[i - at], choices, account, live[contexts[i].choice].window);
         ++bets;
       }
       ++closed;

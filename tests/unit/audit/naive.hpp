@@ -16,6 +16,7 @@ struct Position {
   std::vector<Listed> top;
   std::vector<std::uint32_t> samples;
   int choice;  // index into log, -1: rest
+  bool window = false;
 };
 
 inline std::vector<Real> y_of(const Position& x) {

@@ -173,7 +173,7 @@ TEST_CASE("C2 and C3 of a whole audit are what a naive program finds") {
     for (; next < choices.size() && choices[next].response == d; ++next) {
       const std::size_t t = choices[next].position, end = w.ledger[d].prompt.size() + t;
       if (choices[next].window && shown.contains({all[end - 2], all[end - 1]})) continue;
-      naive::Position position{{}, {}, answers[d][t].samples, choices[next].choice};
+      naive::Position position{{}, {}, answers[d][t].samples, choices[next].choice, choices[next].window};
       for (const auto& entry : w.ledger[d].phat[t]) position.log.push_back({entry.token, entry.p});
       for (const auto& entry : answers[d][t].top) position.top.push_back({entry.token, entry.nlp});
       document.push_back(position);
@@ -188,6 +188,7 @@ TEST_CASE("C2 and C3 of a whole audit are what a naive program finds") {
       if (!only.empty() && w.ledger[k + 5].account != only) continue;
       out.emplace_back();
       for (const naive::Position& position : documents[k]) {
+        if (!only.empty() && position.window) continue;  // accounts share their windows' noise
         const auto payoffs = third ? naive::c3(position, alpha) : naive::c2(position);
         out.back().emplace_back();
         for (std::size_t g = 0; g < payoffs.l.size(); ++g) out.back().back().push_back(naive::bet(payoffs, g, position.choice));
@@ -207,39 +208,8 @@ TEST_CASE("C2 and C3 of a whole audit are what a naive program finds") {
   }
 }
 
-namespace {
-// A ledger whose prompts hold text of the same key: each prompt is a stretch of marked text, and the response runs through the same
-// windows again. A suspect that copies from its prompt then names the key's choice without having learned anything.
-world::World copied_world(std::uint64_t seed) {
-  world::World w({.seed = seed, .profile = "window-only-2026-11", .responses = 40, .tokens = 12});
-  std::mt19937_64 rng(seed);
-  std::vector<IssuedResponse> ledger;
-  for (const IssuedResponse& base : w.ledger) {
-    IssuedResponse marked = base;  // written by the key: every token is the key's choice
-    marked.prompt.resize(2);
-    marked.tokens.clear();
-    marked.phat.clear();
-    for (int t = 0; t < 12; ++t) {
-      w.extend(marked, 1, rng);
-      const auto choices = issued_choices(w.opening(), {&marked, 1}).value();
-      if (!choices.empty() && choices.back().position == static_cast<std::uint32_t>(t) && choices.back().choice >= 0)
-        marked.tokens.back() = marked.phat.back()[static_cast<std::size_t>(choices.back().choice)].token;
-    }
-    IssuedResponse response = base;
-    response.prompt = marked.prompt;
-    response.prompt.insert(response.prompt.end(), marked.tokens.begin(), marked.tokens.end());
-    response.prompt.insert(response.prompt.end(), marked.prompt.begin(), marked.prompt.end());  // and back to its first window
-    response.tokens = marked.tokens;
-    response.phat = marked.phat;
-    ledger.push_back(response);
-  }
-  w.ledger = ledger;
-  return w;
-}
-}  // namespace
-
 TEST_CASE("a suspect that copies what its prompt shows is not convicted") {
-  const world::World w = copied_world(8);
+  const world::World w = world::copied_world(8);
   world::FakeSuspect suspect(w, {.copy = 4});
   world::Folder folder;
   const auto audit = world::audit_of(w, suspect, folder.path(), {world::c2(400'000, 4), world::c3(600'000, 8)});
@@ -250,7 +220,7 @@ TEST_CASE("a suspect that copies what its prompt shows is not convicted") {
 }
 
 TEST_CASE("a suspect that copies its prompts in C1 is not convicted") {
-  world::World w = copied_world(9);
+  world::World w = world::copied_world(9);
   w.prompts.clear();
   for (const auto& response : w.ledger) w.prompts.push_back(response.prompt);
   world::FakeSuspect suspect(w, {.copy = 6});

@@ -303,6 +303,35 @@ class FakeSuspect : public Suspect {
   core::KeyWords coin_{};
 };
 
+// A ledger whose prompts hold text of the same key: each prompt is a stretch of marked text, and the response runs through the same
+// windows again. A suspect that copies from its prompt then names the key's choice without having learned anything.
+inline World copied_world(std::uint64_t seed, std::size_t responses = 40, std::size_t tokens = 12) {
+  World w({.seed = seed, .profile = "window-only-2026-11", .responses = responses, .tokens = tokens});
+  std::mt19937_64 rng(seed);
+  std::vector<IssuedResponse> ledger;
+  for (const IssuedResponse& base : w.ledger) {
+    IssuedResponse marked = base;  // written by the key: every token is the key's choice
+    marked.prompt.resize(2);
+    marked.tokens.clear();
+    marked.phat.clear();
+    for (int t = 0; t < static_cast<int>(tokens); ++t) {
+      w.extend(marked, 1, rng);
+      const auto choices = issued_choices(w.opening(), {&marked, 1}).value();
+      if (!choices.empty() && choices.back().position == static_cast<std::uint32_t>(t) && choices.back().choice >= 0)
+        marked.tokens.back() = marked.phat.back()[static_cast<std::size_t>(choices.back().choice)].token;
+    }
+    IssuedResponse response = base;
+    response.prompt = marked.prompt;
+    response.prompt.insert(response.prompt.end(), marked.tokens.begin(), marked.tokens.end());
+    response.prompt.insert(response.prompt.end(), marked.prompt.begin(), marked.prompt.end());  // and back to its first window
+    response.tokens = marked.tokens;
+    response.phat = marked.phat;
+    ledger.push_back(response);
+  }
+  w.ledger = ledger;
+  return w;
+}
+
 /// A whole audit in a folder: plan, run, verdict. The case is folder/"case".
 struct Audit {
   Plan plan;
