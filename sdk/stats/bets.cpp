@@ -1,8 +1,8 @@
-// Bets on documents (specs/statistics.md): the product of bets inside a response, a share f of it staked, over responses.
-#include <heirmark/stats.hpp>
-
+// Bets on documents (specs/statistics.md): the product of bets inside a response, a share f of it staked, over
+// responses.
 #include <array>
 #include <cstdlib>
+#include <heirmark/stats.hpp>
 
 #include "stats/numeric.hpp"
 
@@ -51,8 +51,6 @@ void DocumentBets::end_document() {
   ++documents_;
 }
 
-double DocumentBets::log_e() const {
-  return log_sum_exp(products_) - std::log(static_cast<double>(products_.size()));
-}
+double DocumentBets::log_e() const { return log_sum_exp(products_) - std::log(static_cast<double>(products_.size())); }
 
 }  // namespace heirmark::stats

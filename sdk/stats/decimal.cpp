@@ -1,7 +1,6 @@
 // Decimal strings of evidence: a rounding that can only weaken the claim.
-#include <heirmark/stats.hpp>
-
 #include <algorithm>
+#include <heirmark/stats.hpp>
 
 #include "stats/numeric.hpp"
 

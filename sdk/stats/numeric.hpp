@@ -14,6 +14,9 @@ inline constexpr double kLogTwo = 0.6931471805599453;
 /// u - ln(1 + u) for u > -1, relative error of a few ulps near 0 too.
 double minus_log1p(double u);
 
+/// e^u - 1 - u, in the same quality.
+double expm1_minus(double u);
+
 /// x ln(x / m) + m - x: the deviance of a Poisson count. `diff` is m - x, given apart because the caller often knows it
 /// better than the difference of two rounded numbers. x >= 0, m >= 0.
 double deviance(double x, double m, double diff);
@@ -44,10 +47,12 @@ class WideSum {
   double high_ = 0, low_ = 0;
 };
 
-struct FractionElement { double a, b; };
+struct FractionElement {
+  double a, b;
+};
 
-/// a_1/(b_1 + a_2/(b_2 + ...)) style fractions with positive elements, evaluated from the far end, where rounding errors
-/// shrink at every step. `element(k)` gives {a_k, b_k}, k >= 1; the value is b0 + a_1/(b_1 + a_2/(b_2 + ...)).
+/// a_1/(b_1 + a_2/(b_2 + ...)) style fractions with positive elements, evaluated from the far end, where rounding
+/// errors shrink at every step. `element(k)` gives {a_k, b_k}, k >= 1; the value is b0 + a_1/(b_1 + a_2/(b_2 + ...)).
 /// `terms` bounds k: a_(terms + 1) = 0.
 template <class Element>
 double positive_fraction(double b0, double terms, Element element) {

@@ -1,7 +1,6 @@
 // How many tokens an audit needs (specs/statistics.md, "Planning").
-#include <heirmark/stats.hpp>
-
 #include <algorithm>
+#include <heirmark/stats.hpp>
 
 #include "stats/numeric.hpp"
 

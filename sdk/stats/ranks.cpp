@@ -1,7 +1,6 @@
 // p from decoys (specs/statistics.md): one rank per class, combined by Stouffer's sum.
-#include <heirmark/stats.hpp>
-
 #include <algorithm>
+#include <heirmark/stats.hpp>
 
 #include "stats/numeric.hpp"
 

@@ -1,13 +1,12 @@
 // Tails of the gamma, binomial and normal distributions in the log domain (specs/statistics.md, "p from the PRF").
 //
-// One plan for all three: the density at the threshold in saddle-point form (deviance and Stirling error, so that nothing
-// large is subtracted from anything large), times a continued fraction whose elements are all positive on the tail's own
-// side of the mean. On the other side the complementary tail is computed the same way and ln p = log1p(-complement).
-// The fractions need O(n^(1/3)) elements at the mean and a few far from it.
-#include <heirmark/stats.hpp>
-
+// One plan for all three: the density at the threshold in saddle-point form (deviance and Stirling error, so that
+// nothing large is subtracted from anything large), times a continued fraction whose elements are all positive on the
+// tail's own side of the mean. On the other side the complementary tail is computed the same way and ln p =
+// log1p(-complement). The fractions need O(n^(1/3)) elements at the mean and a few far from it.
 #include <algorithm>
 #include <boost/math/special_functions/erf.hpp>
+#include <heirmark/stats.hpp>
 
 #include "stats/numeric.hpp"
 
@@ -44,7 +43,9 @@ double log_gamma_tail(std::uint64_t count, double t) {
   const double density = 0.5 * (std::log(n) - kLogTwoPi) - stirling_error(n) - deviance(n, t, diff);
   if (diff >= 0) {
     // Legendre: Q = density / (t + 1 - n + 1 (n - 1) / (t + 3 - n + 2 (n - 2) / ..)).
-    const double f = positive_fraction(diff + 1, n - 1, [=](double k) { return Element{k * (n - k), diff + 2 * k + 1}; });
+    const double f = positive_fraction(diff + 1, n - 1, [=](double k) {
+      return Element{k * (n - k), diff + 2 * k + 1};
+    });
     return std::min(0.0, density - std::log(f));
   }
   // Noerlund: P = density / (n - t + 1 t / (n + 1 - t + 2 t / ..)).

@@ -1,4 +1,5 @@
-// Weighted sums: the Chernoff bound, which is rigorous, and the saddlepoint approximation beside it (specs/statistics.md).
+// Weighted sums: the Chernoff bound, which is rigorous, and the saddlepoint approximation beside it
+// (specs/statistics.md).
 #include "stats/weighted.hpp"
 
 #include <algorithm>
@@ -9,14 +10,19 @@ namespace heirmark::stats {
 namespace {
 
 // The minimum of K(l) - l x, and what Lugannani-Rice needs there.
-struct Saddle { double l, value, second; };
+struct Saddle {
+  double l, value, second;
+};
 
 // One step towards K'(l) = x from the values there. Newton on a transform of K' that is nearly straight: 1/K' for
 // exponential terms (exact for equal weights), ln(highest - K') near the end of bounded ones, K' itself otherwise.
 class Target {
  public:
   Target(const WeightedSum& sum, double x)
-      : sum_(sum), x_(x), above_(sum.above_mean(x)), room_(sum.below_highest(x)),
+      : sum_(sum),
+        x_(x),
+        above_(sum.above_mean(x)),
+        room_(sum.below_highest(x)),
         near_end_(std::isfinite(room_) && sum.highest() > 0 && room_ < above_) {
     if (sum.highest() == kInfinity || sum.lowest() == -kInfinity) near_end_ = false;
   }
@@ -25,7 +31,9 @@ class Target {
   [[nodiscard]] double value(double l) const {
     return near_end_ ? sum_.end_cumulant(l) + l * room_ : sum_.centred_cumulant(l) - l * above_;
   }
-  struct Step { double gap, move, second; };  // K'(l) - x, the step to take, K''(l)
+  struct Step {
+    double gap, move, second;
+  };  // K'(l) - x, the step to take, K''(l)
   [[nodiscard]] Step step(double l) const {
     if (near_end_) {
       const auto s = sum_.end_slope(l);
@@ -47,8 +55,8 @@ class Target {
   bool near_end_;
 };
 
-// K' rises, so the root is kept in a bracket that every evaluation narrows; a step that leaves it is replaced by a halving
-// (a doubling while one side is open).
+// K' rises, so the root is kept in a bracket that every evaluation narrows; a step that leaves it is replaced by a
+// halving (a doubling while one side is open).
 Saddle solve(const WeightedSum& sum, const Target& target) {
   const bool up = target.above() > 0;
   double low = up ? 0 : sum.domain_low(), high = up ? sum.domain_high() : 0;

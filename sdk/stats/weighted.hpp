@@ -1,9 +1,8 @@
 // A weighted sum of independent terms and its cumulant function, centred and not.
 #pragma once
+#include <heirmark/stats.hpp>
 #include <span>
 #include <vector>
-
-#include <heirmark/stats.hpp>
 
 namespace heirmark::stats {
 
@@ -27,7 +26,9 @@ class WeightedSum {
   [[nodiscard]] double centred_cumulant(double l) const;
   /// K(l) - l highest (bounded terms only): small where l is large.
   [[nodiscard]] double end_cumulant(double l) const;
-  struct Slope { double first, second; };
+  struct Slope {
+    double first, second;
+  };
   /// Derivatives of centred_cumulant.
   [[nodiscard]] Slope centred_slope(double l) const;
   /// {-K'(l) + highest, K''(l)}.
@@ -38,7 +39,9 @@ class WeightedSum {
   [[nodiscard]] double grid() const;
 
  private:
-  struct Group { double weight, count; };
+  struct Group {
+    double weight, count;
+  };
   std::vector<Group> groups_;
   bool exponential_;
   double q_;  // Bernoulli

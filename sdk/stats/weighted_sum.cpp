@@ -6,14 +6,6 @@
 namespace heirmark::stats {
 namespace {
 
-// e^u - 1 - u.
-double expm1_minus(double u) {
-  if (std::fabs(u) > 1) return std::expm1(u) - u;
-  double series = 0;
-  for (int k = 20; k >= 2; --k) series = (series * u + 1) / k;  // 1/2! + u/3! + ..
-  return u * u * series;
-}
-
 // ln(1 - q + q e^u) - q u.
 double centred_bernoulli(double q, double u) {
   if (q > 0.5) return centred_bernoulli(1 - q, -u);  // the other outcome counts
@@ -22,7 +14,10 @@ double centred_bernoulli(double q, double u) {
   return std::log(q + (1 - q) * std::exp(-u)) + (1 - q) * u;
 }
 
-struct Tilted { double p, not_p, less_mean; };  // probability of 1 under the tilt u, its complement, p - q
+// Probability of 1 under the tilt u, its complement, and p - q.
+struct Tilted {
+  double p, not_p, less_mean;
+};
 
 Tilted tilt(double q, double u) {
   if (u <= 0) {
@@ -43,12 +38,26 @@ WeightedSum::WeightedSum(TermKind kind, std::span<const WeightGroup> weights)
   groups_.reserve(weights.size());
   for (const WeightGroup& group : weights) {
     if (group.weight == 0 || group.count == 0 || copies == 0) continue;
-    const double count = static_cast<double>(group.count) * copies;
-    groups_.push_back({group.weight, count});
-    mean.add_product(group.weight, count);
-    (group.weight > 0 ? highest : lowest).add_product(group.weight, count);
-    top = std::max(top, group.weight);
-    bottom = std::min(bottom, group.weight);
+    groups_.push_back({group.weight, static_cast<double>(group.count) * copies});
+  }
+  // One group for each weight, in order: faster, and the result does not depend on how the caller grouped the terms.
+  std::sort(groups_.begin(), groups_.end(), [](const Group& a, const Group& b) { return a.weight < b.weight; });
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    if (kept > 0 && groups_[kept - 1].weight == groups_[i].weight) {
+      groups_[kept - 1].count += groups_[i].count;
+    } else {
+      groups_[kept++] = groups_[i];
+    }
+  }
+  groups_.resize(kept);
+  for (const Group& group : groups_) {
+    mean.add_product(group.weight, group.count);
+    (group.weight > 0 ? highest : lowest).add_product(group.weight, group.count);
+  }
+  if (!groups_.empty()) {
+    top = std::max(0.0, groups_.back().weight);
+    bottom = std::min(0.0, groups_.front().weight);
   }
   largest_weight_ = std::max(top, -bottom);
   mean_ = exponential_ ? mean.value() : q_ * mean.value();

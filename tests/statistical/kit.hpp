@@ -1,8 +1,9 @@
-// The kit of every statistical test: a seeded generator, and acceptance regions whose false-failure probability is computed.
+// The kit of every statistical test: a seeded generator, and acceptance regions whose false-failure probability is
+// computed.
 //
-// A test states n (simulated runs), alpha (the level it looks at) and the probability that it fails although the code is
-// right, at most 1e-9 for a whole test case. The region is exact: it comes from the binomial distribution of the number
-// of runs that reach alpha, by Boost's incomplete beta function, which shares nothing with heirmark::stats.
+// A test states n (simulated runs), alpha (the level it looks at) and the probability that it fails although the code
+// is right, at most 1e-9 for a whole test case. The region is exact: it comes from the binomial distribution of the
+// number of runs that reach alpha, by Boost's incomplete beta function, which shares nothing with heirmark::stats.
 #pragma once
 #include <algorithm>
 #include <boost/math/special_functions/beta.hpp>
@@ -36,7 +37,9 @@ class Rng {
   }
   /// Uniform in (0, 1].
   double uniform() { return static_cast<double>((next() >> 11) + 1) * 0x1p-53; }
-  std::uint64_t below(std::uint64_t n) { return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * n) >> 64); }
+  std::uint64_t below(std::uint64_t n) {
+    return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * n) >> 64);
+  }
   double exponential() { return -std::log(uniform()); }
   /// The sum of n Exp(1) terms: one logarithm for 16 of them.
   double gamma(std::uint64_t n) {
@@ -117,8 +120,8 @@ class Calibration {
     for (std::size_t i = 0; i < alphas_.size(); ++i) {
       const std::uint64_t high = most(runs_, alphas_[i], failure), low = both ? least(runs_, alphas_[i], failure) : 0;
       if (counts_[i] > high || counts_[i] < low) {
-        text += "p <= " + std::to_string(alphas_[i]) + " in " + std::to_string(counts_[i]) + " of " + std::to_string(runs_) +
-                " runs, allowed " + std::to_string(low) + ".." + std::to_string(high) + "; ";
+        text += "p <= " + std::to_string(alphas_[i]) + " in " + std::to_string(counts_[i]) + " of " +
+                std::to_string(runs_) + " runs, allowed " + std::to_string(low) + ".." + std::to_string(high) + "; ";
       }
     }
     return text;

@@ -1,7 +1,6 @@
-// Null calibration: simulated null audits of each channel's p, and the kit's own test on p-values that are known to be bad.
-// n = 100,000 runs (unless said), alpha = 1e-2, 1e-3, 1e-4, false failure <= 1e-9 for each test case.
+// Null calibration: simulated null audits of each channel's p, and the kit's own test on p-values that are known to be
+// bad. n = 100,000 runs (unless said), alpha = 1e-2, 1e-3, 1e-4, false failure <= 1e-9 for each test case.
 #include <catch2/catch.hpp>
-
 #include <heirmark/stats.hpp>
 
 #include "kit.hpp"
@@ -95,10 +94,10 @@ TEST_CASE("the kit catches a p-value that is too small") {
   Calibration normal(kAlphas), repeated(kAlphas), lucky(kAlphas), shrunk(kAlphas);
   for (int run = 0; run < kRuns; ++run) {
     const double t = rng.gamma(50);
-    normal.add(log_normal_tail((t - 50) / std::sqrt(50.)));       // the central limit theorem, far in the tail
-    repeated.add(log_gamma_tail(100, 2 * t));                     // every pair scored twice
-    lucky.add(log_gamma_tail(50, std::max(t, rng.gamma(50))));    // the better of two keys, reported as one
-    shrunk.add(1.2 * log_gamma_tail(50, t));                      // p to the power 1.2
+    normal.add(log_normal_tail((t - 50) / std::sqrt(50.)));     // the central limit theorem, far in the tail
+    repeated.add(log_gamma_tail(100, 2 * t));                   // every pair scored twice
+    lucky.add(log_gamma_tail(50, std::max(t, rng.gamma(50))));  // the better of two keys, reported as one
+    shrunk.add(1.2 * log_gamma_tail(50, t));                    // p to the power 1.2
   }
   CHECK(normal.too_often() != "");
   CHECK(repeated.too_often() != "");

@@ -1,7 +1,6 @@
 // Longer null runs. False failure <= 1e-9 for each test case.
-#include <catch2/catch.hpp>
-
 #include <array>
+#include <catch2/catch.hpp>
 #include <heirmark/stats.hpp>
 
 #include "kit.hpp"

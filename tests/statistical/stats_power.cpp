@@ -1,9 +1,9 @@
 // Power: the reference numbers of planning, exactly where a tail function gives them, by simulation elsewhere.
-// False failure <= 1e-9 for each test case. Published numbers are rounded to two digits, so each check allows 3 % for that.
-#include <catch2/catch.hpp>
-
+// False failure <= 1e-9 for each test case. Published numbers are rounded to two digits, so each check allows 3 % for
+// that.
 #include <algorithm>
 #include <array>
+#include <catch2/catch.hpp>
 #include <heirmark/stats.hpp>
 #include <numeric>
 
@@ -44,7 +44,8 @@ double tokens_for(double wanted, Power power) {
 
 // Runs of an e-process until ln e reaches the level: token counts, looked at every `step` tokens.
 template <class Draw, class LogE>
-std::vector<double> stopping_times(int runs, double level, std::uint64_t step, std::uint64_t seed, Draw draw, LogE log_e) {
+std::vector<double> stopping_times(int runs, double level, std::uint64_t step, std::uint64_t seed, Draw draw,
+                                   LogE log_e) {
   kit::Rng rng(seed);
   std::vector<double> times;
   for (int run = 0; run < runs; ++run) {
@@ -71,7 +72,9 @@ void check_mean(const std::vector<double>& times, double published) {
 
 // The 90 % quantile within 3 %: the number of runs below q must be possible for a binomial with .9.
 void check_q90(const std::vector<double>& times, double published) {
-  const auto below = [&](double q) { return static_cast<std::uint64_t>(std::count_if(times.begin(), times.end(), [&](double t) { return t <= q; })); };
+  const auto below = [&](double q) {
+    return static_cast<std::uint64_t>(std::count_if(times.begin(), times.end(), [&](double t) { return t <= q; }));
+  };
   INFO("below the published quantile: " << below(published) << " of " << times.size());
   CHECK(below(1.03 * published) >= kit::least(times.size(), .9, 2.5e-10));
   CHECK(below(.97 * published) <= kit::most(times.size(), .9, 2.5e-10));
@@ -81,15 +84,18 @@ void check_q90(const std::vector<double>& times, double published) {
 
 TEST_CASE("fixed n: tokens for 90 % power at 1e-6") {
   const double log_alpha = -6 * kLn10;
-  CHECK(tokens_for(.9, [&](std::uint64_t n) { return gumbel_power(n, 1.02, log_alpha); }) == Approx(93000).epsilon(.02));
-  CHECK(tokens_for(.9, [&](std::uint64_t n) { return green_power(n, .25, .26, log_alpha); }) == Approx(69000).epsilon(.02));
+  CHECK(tokens_for(.9, [&](std::uint64_t n) { return gumbel_power(n, 1.02, log_alpha); }) ==
+        Approx(93000).epsilon(.02));
+  CHECK(tokens_for(.9, [&](std::uint64_t n) { return green_power(n, .25, .26, log_alpha); }) ==
+        Approx(69000).epsilon(.02));
   // The normal formula of plan_tokens: kappa r^2 = (effect / sigma)^2.
   CHECK(plan_tokens({1e-6, .9, 1, .02})->fixed_n == Approx(93000).epsilon(.03));
   CHECK(plan_tokens({1e-6, .9, 1, .01 / std::sqrt(.1875)})->fixed_n == Approx(69000).epsilon(.03));
 }
 
 TEST_CASE("e-process of gumbel scores with mean 1.02: tokens to 1e6 and 1e10") {
-  // 1,000 runs each; published means and 90 % quantiles 81k / 116k, and in units of (sigma/effect)^2 33 / 49 and 52 / 72.
+  // 1,000 runs each; published means and 90 % quantiles 81k / 116k, and in units of (sigma/effect)^2 33 / 49 and 52
+  // / 72.
   const auto draw = [](kit::Rng& rng) { return 1.02 * rng.gamma(100); };
   const auto to6 = stopping_times(1000, 6 * kLn10, 100, 21, draw, log_e_exponential);
   check_mean(to6, 81000);
@@ -105,14 +111,15 @@ TEST_CASE("e-process of gumbel scores with mean 1.02: tokens to 1e6 and 1e10") {
 
 TEST_CASE("e-process of green counts at .26 instead of .25: tokens to 1e6") {
   const auto draw = [](kit::Rng& rng) { return rng.binomial(100, .26); };
-  const auto times = stopping_times(1000, 6 * kLn10, 100, 23, draw, [](std::uint64_t n, std::uint64_t x) { return log_e_bernoulli(n, .25, x); });
+  const auto times = stopping_times(1000, 6 * kLn10, 100, 23, draw,
+                                    [](std::uint64_t n, std::uint64_t x) { return log_e_bernoulli(n, .25, x); });
   check_mean(times, 63000);
   check_q90(times, 92000);
 }
 
 TEST_CASE("combined decoy ranks: the median against the true p") {
-  // 2,000 runs, 16 equal classes, M = 9,999. True p 2.9e-7, 1.3e-12, 1.1e-19 (z = 5, 7, 9) give medians 6.7e-7, 1.3e-12,
-  // 7e-19. The median lies between the order statistics that a fair coin allows.
+  // 2,000 runs, 16 equal classes, M = 9,999. True p 2.9e-7, 1.3e-12, 1.1e-19 (z = 5, 7, 9) give
+  // medians 6.7e-7, 1.3e-12, 7e-19. The median lies between the order statistics that a fair coin allows.
   const std::array<double, 3> z{5, 7, 9}, published{6.7e-7, 1.3e-12, 7e-19};
   kit::Rng rng(24);
   for (std::size_t i = 0; i < 3; ++i) {

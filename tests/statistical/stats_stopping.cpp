@@ -1,9 +1,8 @@
 // Validity under optional stopping: the e-process may be looked at after every batch, with the topic of the next batch
 // chosen by what was seen; the p-value may not, and the kit sees it.
 // False failure <= 1e-9 for each test case; n and alpha are stated at each.
-#include <catch2/catch.hpp>
-
 #include <array>
+#include <catch2/catch.hpp>
 #include <heirmark/stats.hpp>
 
 #include "kit.hpp"
@@ -84,7 +83,8 @@ TEST_CASE("going on with the topic that looked best keeps the level of the e-pro
 
 TEST_CASE("bets on documents keep their level, stopped at the best moment") {
   // n = 20,000 runs of up to 60 responses with 8 positions and 3 parameters; alpha = .1, .01, .001. A position: the key
-  // chose one of 4 tokens with probabilities .5 .3 .15 .05, the suspect's preference is arbitrary and depends on the past.
+  // chose one of 4 tokens with probabilities .5 .3 .15 .05, the suspect's preference is arbitrary and depends on the
+  // past.
   kit::Rng rng(14);
   const std::array<double, 4> probability{.5, .3, .15, .05};
   const std::array<double, 3> lambda{.1, .8, 3.2};

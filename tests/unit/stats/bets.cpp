@@ -1,7 +1,6 @@
 // Bets on documents: martingale by enumeration, numerical range, bookkeeping.
-#include <catch2/catch.hpp>
-
 #include <array>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <heirmark/stats.hpp>
 #include <limits>
@@ -12,7 +11,9 @@ namespace {
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
 // A fair bet on three outcomes: payoffs of mean 1 under the probabilities, chosen by what was seen before (`history`).
-struct Bet { std::array<double, 3> probability, payoff; };
+struct Bet {
+  std::array<double, 3> probability, payoff;
+};
 Bet fair_bet(unsigned history, unsigned parameter) {
   Bet bet{};
   double mean = 0, total = 0;
@@ -49,7 +50,8 @@ double expectation(const DocumentBets& so_far, unsigned history, int depth, Stop
 }  // namespace
 
 TEST_CASE("bets on documents have expectation 1 on every predictable path") {
-  for (unsigned start = 0; start < 5; ++start) CHECK(expectation(DocumentBets(2), start, 7, Stop::never) == Approx(1).epsilon(1e-12));
+  for (unsigned start = 0; start < 5; ++start)
+    CHECK(expectation(DocumentBets(2), start, 7, Stop::never) == Approx(1).epsilon(1e-12));
 }
 
 TEST_CASE("stopping in the middle of a response is free if the response is closed as it stands") {

@@ -1,6 +1,5 @@
 // Decimal strings: format, direction of rounding, special values.
 #include <catch2/catch.hpp>
-
 #include <cmath>
 #include <heirmark/stats.hpp>
 #include <limits>

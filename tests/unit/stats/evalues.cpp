@@ -1,7 +1,6 @@
 // The expectation of every e-value is 1: exact enumeration and numeric integration.
-#include <catch2/catch.hpp>
-
 #include <boost/math/quadrature/exp_sinh.hpp>
+#include <catch2/catch.hpp>
 #include <cmath>
 #include <heirmark/stats.hpp>
 #include <limits>
@@ -26,7 +25,9 @@ TEST_CASE("expectation of the greenlist and tournament e-values is 1") {
       Real mean = 0;
       for (const auto& [x, p] : exact::weighted_bernoulli({{1, n}}, Real(q))) {
         mean += p * exp(Real(log_e_bernoulli(n, q, static_cast<std::uint64_t>(x))));
-        if (q == .5) CHECK(log_e_fair_bits(n, static_cast<std::uint64_t>(x)) == log_e_bernoulli(n, q, static_cast<std::uint64_t>(x)));
+        if (q == .5)
+          CHECK(log_e_fair_bits(n, static_cast<std::uint64_t>(x)) ==
+                log_e_bernoulli(n, q, static_cast<std::uint64_t>(x)));
       }
       CHECK(static_cast<double>(mean) == Approx(1).epsilon(1e-12));
     }
@@ -46,9 +47,11 @@ TEST_CASE("expectation of the gumbel e-value is 1") {
 }
 
 TEST_CASE("expectation of weighted e-values is 1, weights of any sign") {
-  const std::vector<std::vector<WeightGroup>> lists{{{1, 1}}, {{3, 4}, {5, 3}, {11, 2}}, {{4, 4}, {-3, 5}}, {{-2, 3}, {-7, 1}}};
+  const std::vector<std::vector<WeightGroup>> lists{
+      {{1, 1}}, {{3, 4}, {5, 3}, {11, 2}}, {{4, 4}, {-3, 5}}, {{-2, 3}, {-7, 1}}};
   for (const auto& groups : lists) {
-    for (const TermKind kind : {TermKind{Term::bernoulli, .25}, TermKind{Term::bernoulli, .9}, TermKind{Term::fair_bits, .5, 3}}) {
+    for (const TermKind kind :
+         {TermKind{Term::bernoulli, .25}, TermKind{Term::bernoulli, .9}, TermKind{Term::fair_bits, .5, 3}}) {
       const bool bits = kind.term == Term::fair_bits;
       Real mean = 0;
       for (const auto& [x, p] : exact::weighted_bernoulli(groups, Real(bits ? .5 : kind.q), bits ? kind.bits : 1)) {
@@ -59,11 +62,19 @@ TEST_CASE("expectation of weighted e-values is 1, weights of any sign") {
   }
   boost::math::quadrature::exp_sinh<double> outer, inner;
   for (const auto& groups : {std::vector<WeightGroup>{{1, 1}, {3, 1}}, std::vector<WeightGroup>{{2, 1}, {-3, 1}}}) {
-    const double mean = outer.integrate([&](double s) {
-      return s > 500 ? 0.0 : inner.integrate([&](double t) {
-        return t > 500 ? 0.0 : std::exp(-s - t + log_e_weighted({Term::exponential}, groups, groups[0].weight * s + groups[1].weight * t));
-      }, 1e-7);
-    }, 1e-6);
+    const double mean = outer.integrate(
+        [&](double s) {
+          return s > 500 ? 0.0
+                         : inner.integrate(
+                               [&](double t) {
+                                 return t > 500 ? 0.0
+                                                : std::exp(-s - t +
+                                                           log_e_weighted({Term::exponential}, groups,
+                                                                          groups[0].weight * s + groups[1].weight * t));
+                               },
+                               1e-7);
+        },
+        1e-6);
     CHECK(mean == Approx(1).epsilon(1e-4));
   }
 }

@@ -2,10 +2,9 @@
 #pragma once
 #include <boost/multiprecision/cpp_bin_float.hpp>
 #include <cstdint>
+#include <heirmark/stats.hpp>
 #include <map>
 #include <vector>
-
-#include <heirmark/stats.hpp>
 
 namespace exact {
 
@@ -24,7 +23,8 @@ inline Distribution plus_bernoulli(const Distribution& d, std::int64_t weight, c
   return sum;
 }
 
-inline Distribution weighted_bernoulli(const std::vector<heirmark::stats::WeightGroup>& groups, const Real& q, int copies = 1) {
+inline Distribution weighted_bernoulli(const std::vector<heirmark::stats::WeightGroup>& groups, const Real& q,
+                                       int copies = 1) {
   Distribution d{{0, 1}};
   for (const auto& g : groups) {
     for (std::uint64_t i = 0; i < g.count * static_cast<std::uint64_t>(copies); ++i) {
@@ -42,8 +42,8 @@ inline Distribution upper_tails(const Distribution& d) {
   return tails;
 }
 
-/// P(sum of a_i E_i >= x), E_i ~ Exp(1), x > 0, distinct weights of any sign: partial fractions of the moment generating
-/// function.
+/// P(sum of a_i E_i >= x), E_i ~ Exp(1), x > 0, distinct weights of any sign: partial fractions of the moment
+/// generating function.
 inline Real exponential_tail(const std::vector<double>& weights, double x) {
   Real p = 0;
   for (std::size_t i = 0; i < weights.size(); ++i) {

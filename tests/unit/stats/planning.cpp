@@ -1,6 +1,5 @@
 // Planning: the published reference numbers and the refusal of nonsense.
 #include <catch2/catch.hpp>
-
 #include <cmath>
 #include <heirmark/stats.hpp>
 

@@ -1,6 +1,5 @@
 // Class ranks and their combination.
 #include <catch2/catch.hpp>
-
 #include <cmath>
 #include <heirmark/stats.hpp>
 #include <limits>

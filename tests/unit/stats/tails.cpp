@@ -1,6 +1,5 @@
 // Tails against exact sums in 100-digit arithmetic, their monotonicity and their edges.
 #include <catch2/catch.hpp>
-
 #include <cmath>
 #include <heirmark/stats.hpp>
 #include <limits>
@@ -14,7 +13,9 @@ namespace {
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-bool near(double value, double truth, double relative) { return std::fabs(value - truth) <= relative * std::fabs(truth); }
+bool near(double value, double truth, double relative) {
+  return std::fabs(value - truth) <= relative * std::fabs(truth);
+}
 }  // namespace
 
 TEST_CASE("binomial tails of small n equal the sum over outcomes") {
@@ -78,7 +79,8 @@ TEST_CASE("tails fall in the statistic and grow with the number of terms") {
     for (const double q : {0x1p-20, .25, .5, .9}) {
       const auto mean = static_cast<std::int64_t>(centre * q);
       before = 0;
-      for (std::int64_t k = std::max<std::int64_t>(0, mean - 50); k <= std::min<std::int64_t>(mean + 50, static_cast<std::int64_t>(n)); ++k) {
+      for (std::int64_t k = std::max<std::int64_t>(0, mean - 50);
+           k <= std::min<std::int64_t>(mean + 50, static_cast<std::int64_t>(n)); ++k) {
         const auto x = static_cast<std::uint64_t>(k);
         const double value = log_binomial_tail(n, q, x);
         CHECK(value <= 0);

@@ -1,7 +1,6 @@
 // specs/vectors/statistics.json: every function against 60-digit values of an independent oracle.
 #include <boost/json.hpp>
 #include <catch2/catch.hpp>
-
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -33,7 +32,8 @@ const json::array& section(const char* name) {
 
 double real(const json::value& v) {
   const std::string text(v.as_string());
-  return text == "-inf" ? -std::numeric_limits<double>::infinity() : std::strtod(text.c_str(), nullptr);  // not stod: it throws on underflow
+  return text == "-inf" ? -std::numeric_limits<double>::infinity()
+                        : std::strtod(text.c_str(), nullptr);  // not stod: it throws on underflow
 }
 std::uint64_t whole(const json::value& v) { return v.to_number<std::uint64_t>(); }
 std::string id(const json::object& c) { return std::string(c.at("id").as_string()); }
@@ -105,7 +105,8 @@ TEST_CASE("normal tails and quantiles match the oracle") {
     if (std::fabs(truth) > 1e-300) {
       // Near p = 1 the quantile is as good as the logarithm that it is given: one ulp of it, and of z.
       const double slope = std::exp(-0.5 * z * z - 0.9189385332046727 - truth);
-      CHECK(std::fabs(normal_quantile_from_log_tail(truth) - z) <= 1e-15 * (4 * std::fabs(z) + std::fabs(truth) / slope) + 1e-16);
+      CHECK(std::fabs(normal_quantile_from_log_tail(truth) - z) <=
+            1e-15 * (4 * std::fabs(z) + std::fabs(truth) / slope) + 1e-16);
     }
   }
 }
@@ -124,7 +125,8 @@ TEST_CASE("Chernoff bounds, saddlepoints and weighted e-values match the oracle"
     check_printed_p(tail.log_chernoff, real(c.at("log_chernoff")), c.at("printed").at(0));
     CHECK(log10_e_string(log_e_weighted(kind, weights, x)) == c.at("printed").at(1).as_string());
     CHECK(near(tail.log_saddlepoint, real(c.at("log_saddlepoint")), 1e-8));
-    CHECK(std::fabs(log_e_weighted(kind, weights, x) - real(c.at("log_e"))) <= 1e-11 * (1 + std::fabs(real(c.at("log_e")))));
+    CHECK(std::fabs(log_e_weighted(kind, weights, x) - real(c.at("log_e"))) <=
+          1e-11 * (1 + std::fabs(real(c.at("log_e")))));
   }
 }
 
@@ -193,7 +195,8 @@ TEST_CASE("decimal strings match the oracle") {
 TEST_CASE("plans match the oracle") {
   for (const json::value& v : section("plan")) {
     const json::object& c = v.as_object();
-    const auto answer = plan_tokens({real(c.at("alpha")), real(c.at("power")), real(c.at("kappa")), real(c.at("effect"))});
+    const auto answer =
+        plan_tokens({real(c.at("alpha")), real(c.at("power")), real(c.at("kappa")), real(c.at("effect"))});
     REQUIRE(answer.ok());
     CHECK(near(answer->fixed_n, real(c.at("fixed_n")), 1e-12));
     CHECK(near(answer->e_process_mean, real(c.at("e_process_mean")), 1e-12));

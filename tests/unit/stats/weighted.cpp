@@ -1,6 +1,5 @@
 // Weighted sums: the bound never below the exact probability, the approximation near it, edges of the support.
 #include <catch2/catch.hpp>
-
 #include <cmath>
 #include <heirmark/stats.hpp>
 #include <limits>
@@ -14,7 +13,10 @@ using exact::Real;
 namespace {
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
-struct Case { TermKind kind; std::vector<WeightGroup> groups; };
+struct Case {
+  TermKind kind;
+  std::vector<WeightGroup> groups;
+};
 
 std::vector<Case> bounded_cases() {
   std::vector<Case> list;
@@ -36,15 +38,16 @@ std::vector<Case> bounded_cases() {
 TEST_CASE("Chernoff is never below the exact tail of a bounded sum, Lugannani-Rice is near it") {
   for (const Case& c : bounded_cases()) {
     const bool bits = c.kind.term == Term::fair_bits;
-    const auto distribution = exact::weighted_bernoulli(c.groups, bits ? Real(.5) : Real(c.kind.q), bits ? c.kind.bits : 1);
+    const auto distribution =
+        exact::weighted_bernoulli(c.groups, bits ? Real(.5) : Real(c.kind.q), bits ? c.kind.bits : 1);
     std::uint64_t terms = 0;
     for (const auto& g : c.groups) terms += g.count * static_cast<std::uint64_t>(bits ? c.kind.bits : 1);
     double before = 0;
     for (const auto& [value, p] : exact::upper_tails(distribution)) {
       const double truth = std::min(0.0, exact::log_of(p));
       const auto tail = weighted_tail(c.kind, c.groups, static_cast<double>(value));
-      INFO("q=" << c.kind.q << " terms=" << terms << " x=" << value << " exact " << truth << " chernoff " << tail.log_chernoff
-                << " saddlepoint " << tail.log_saddlepoint);
+      INFO("q=" << c.kind.q << " terms=" << terms << " x=" << value << " exact " << truth << " chernoff "
+                << tail.log_chernoff << " saddlepoint " << tail.log_saddlepoint);
       CHECK(tail.log_chernoff >= truth - 1e-13 * std::fabs(truth));
       CHECK(tail.log_chernoff <= 0);
       CHECK(tail.log_chernoff <= before + 1e-12 * std::fabs(before));
@@ -62,7 +65,8 @@ TEST_CASE("the saddlepoint approximation is within 10 % in the tail") {
   for (const Case& c : cases) {
     const bool bits = c.kind.term == Term::fair_bits;
     int checked = 0;
-    for (const auto& [value, p] : exact::upper_tails(exact::weighted_bernoulli(c.groups, Real(c.kind.q), bits ? c.kind.bits : 1))) {
+    for (const auto& [value, p] :
+         exact::upper_tails(exact::weighted_bernoulli(c.groups, Real(c.kind.q), bits ? c.kind.bits : 1))) {
       if (p > Real(.1) || p < Real("1e-25")) continue;
       const auto tail = weighted_tail(c.kind, c.groups, static_cast<double>(value));
       const double ratio = std::exp(tail.log_saddlepoint - exact::log_of(p));
@@ -120,7 +124,8 @@ TEST_CASE("equal weights: the bound in closed form, the saddlepoint next to the 
 
 TEST_CASE("only the ratio of weights to threshold counts") {
   const std::vector<WeightGroup> plain{{1, 30}, {2, 20}, {-1, 10}};
-  for (const TermKind kind : {TermKind{Term::exponential}, TermKind{Term::bernoulli, .3}, TermKind{Term::fair_bits, .5, 4}}) {
+  for (const TermKind kind :
+       {TermKind{Term::exponential}, TermKind{Term::bernoulli, .3}, TermKind{Term::fair_bits, .5, 4}}) {
     for (const double x : {10., 40., 55.}) {
       const auto tail = weighted_tail(kind, plain, x);
       for (const double scale : {0x1p-200, 0x1p-8, 256., 0x1p200}) {
@@ -186,8 +191,9 @@ TEST_CASE("the bound is the minimum over l, for weights and thresholds of every 
   kit::Rng rng(31);
   for (int round = 0; round < 3000; ++round) {
     const int style = static_cast<int>(rng.below(3));
-    const TermKind kind = style == 0 ? TermKind{Term::exponential} : style == 1 ? TermKind{Term::bernoulli, std::pow(rng.uniform(), 1 + 20. * (round % 2))}
-                                                                               : TermKind{Term::fair_bits, .5, 1 + static_cast<int>(rng.below(30))};
+    const TermKind kind = style == 0   ? TermKind{Term::exponential}
+                          : style == 1 ? TermKind{Term::bernoulli, std::pow(rng.uniform(), 1 + 20. * (round % 2))}
+                                       : TermKind{Term::fair_bits, .5, 1 + static_cast<int>(rng.below(30))};
     std::vector<WeightGroup> groups;
     double top = 0, bottom = 0, largest = 0;
     for (std::uint64_t g = 1 + rng.below(6); g > 0; --g) {
@@ -199,10 +205,11 @@ TEST_CASE("the bound is the minimum over l, for weights and thresholds of every 
     }
     if (style == 0) top = std::exp(20 * rng.uniform()) * (top > 0 ? top : -bottom);
     if (style == 0 && groups.front().weight < 0 && groups.size() == 1) top = 0;
-    const double x = rng.below(10) == 0 ? top - (top - bottom) * std::exp(-30 * rng.uniform()) : bottom + (top - bottom) * rng.uniform();
+    const double x = rng.below(10) == 0 ? top - (top - bottom) * std::exp(-30 * rng.uniform())
+                                        : bottom + (top - bottom) * rng.uniform();
     const auto tail = weighted_tail(kind, groups, x);
-    INFO("round " << round << " style " << style << " q=" << kind.q << " x=" << x << " chernoff " << tail.log_chernoff << " saddlepoint "
-                  << tail.log_saddlepoint);
+    INFO("round " << round << " style " << style << " q=" << kind.q << " x=" << x << " chernoff " << tail.log_chernoff
+                  << " saddlepoint " << tail.log_saddlepoint);
     REQUIRE(tail.log_chernoff <= 0);  // not a NaN either
     REQUIRE(tail.log_saddlepoint <= 0);
     if (tail.log_chernoff < 0) REQUIRE(tail.log_saddlepoint <= tail.log_chernoff);
@@ -217,20 +224,23 @@ TEST_CASE("the bound is the minimum over l, for weights and thresholds of every 
 }
 
 TEST_CASE("a million groups") {
-  std::vector<WeightGroup> groups, merged;
+  std::vector<WeightGroup> groups, merged, distinct;
   double sum = 0, squares = 0;
   for (int i = 0; i < 1000000; ++i) {
     groups.push_back({static_cast<double>(256 + i % 1000), 1});
+    distinct.push_back({256 + i % 1000 + 1e-9 * i, 1});
     sum += groups.back().weight;
     squares += groups.back().weight * groups.back().weight;
   }
-  for (int i = 0; i < 1000; ++i) merged.push_back({static_cast<double>(256 + i), 1000});
+  for (int i = 0; i < 1000; ++i) merged.push_back({static_cast<double>(1255 - i), 1000});
   for (const TermKind kind : {TermKind{Term::exponential}, TermKind{Term::bernoulli, .25}}) {
     const bool gumbel = kind.term == Term::exponential;
     const double x = gumbel ? sum + 30 * std::sqrt(squares) : .25 * sum + 30 * std::sqrt(.1875 * squares);
     const auto tail = weighted_tail(kind, groups, x), same = weighted_tail(kind, merged, x);
-    CHECK(tail.log_chernoff == Approx(same.log_chernoff).epsilon(1e-12));
+    CHECK(tail.log_chernoff == same.log_chernoff);
+    CHECK(tail.log_saddlepoint == same.log_saddlepoint);
+    CHECK(log_e_weighted(kind, groups, x) == log_e_weighted(kind, merged, x));
     CHECK(tail.log_chernoff == Approx(-450).epsilon(.05));
-    CHECK(log_e_weighted(kind, groups, x) == Approx(log_e_weighted(kind, merged, x)).epsilon(1e-12));
+    CHECK(weighted_tail(kind, distinct, x).log_chernoff == Approx(tail.log_chernoff).epsilon(1e-3));
   }
 }
