@@ -92,7 +92,7 @@ std::string count(double value) { return value < 1e18 ? grouped(static_cast<std:
 Result<int> run_power(Power options) {
   const bool text = options.channel == "c1";
   const auto profile = profiles::find(options.profile);
-  if (!profile) return profile.error().at("--profile");
+  if (!profile) return Error{ErrorCode::usage, "audit power: " + profile.error().message};
   if (!text && profile->scheme != Scheme::gumbel) return Error{ErrorCode::usage, "audit power: " + options.channel + " needs a gumbel profile"};
   if (options.gain == 0) options.gain = options.channel == "c3" ? 0.046 : 0.006;
   const auto answer = text ? text_answer(options, *profile) : Result<Answer>(ledger_answer(options));

@@ -22,6 +22,13 @@ std::string one_line(std::string text) {
   while (!text.empty() && text.back() == ' ') text.pop_back();
   return text;
 }
+/// What was not expected. Options come first: the word after an unknown one may be a secret that nobody should repeat.
+std::string unexpected(const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (word.size() > 1 && word.front() == '-') return "unknown option " + word.substr(0, word.find('='));
+  }
+  return words.empty() ? "too many words" : "\"" + words.front() + "\" is not expected here";
+}
 }  // namespace
 
 Command::Command(CLI::App& app, std::string name, std::string summary)
@@ -155,7 +162,11 @@ Result<int> run_command_line(Command& root, int argc, char** argv) {
     if (argc < 2) return print(help_text(root)), 2;
     std::string where = command.full_name();
     std::string what = one_line(error.what());
-    if (!command.commands_.empty() && error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError)) what = "which command?";
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) what = unexpected(root.app_.remaining(true));
+    if (!command.commands_.empty() && error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError)) {
+      const auto words = root.app_.remaining(true);
+      what = words.empty() ? "which command?" : words.front().rfind('-', 0) == 0 ? unexpected(words) : "\"" + words.front() + "\" is no command";
+    }
     const std::string program = root.name_ + " ";
     const std::string help = "; see " + where + " --help";
     if (where.rfind(program, 0) == 0) what = where.substr(program.size()) + ": " + what;

@@ -3,7 +3,8 @@
 #include "command.hpp"
 
 namespace heirmark::cli {
-void add_key_commands(Command& root);
+void add_key_commands(Command& key);
+void add_key_signing_commands(Command& key);
 void add_mark(Command& root);
 void add_detect(Command& root);
 void add_audit_power(Command& audit);

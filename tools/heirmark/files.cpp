@@ -113,10 +113,16 @@ Result<void> OutputFile::flush() {
   return {};
 }
 
-Result<void> OutputFile::commit() {
+Result<void> OutputFile::sync() {
   if (standard_) return {};
   if (auto done = flush(); !done) return done;
   if (!temporary_.empty() && ::fsync(descriptor_) != 0) return failed(errno);
+  return {};
+}
+
+Result<void> OutputFile::commit() {
+  if (standard_) return {};
+  if (auto done = sync(); !done) return done;
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
   if (closed != 0) return failed(errno);

@@ -25,6 +25,8 @@ class OutputFile {
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();
   [[nodiscard]] Result<void> write(std::string_view bytes);
+  /// Everything written is on the disk after this; only the name is missing. Of two files, sync both before either commits.
+  [[nodiscard]] Result<void> sync();
   [[nodiscard]] Result<void> commit();
 
  private:

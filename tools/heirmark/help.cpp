@@ -97,15 +97,25 @@ const std::vector<std::pair<std::string, std::string>>& exit_codes() {
 }  // namespace
 
 std::string help_text(const Command& command) {
-  std::string out = command.full_name() + " - " + command.summary() + "\n\nUsage: " + usage_line(command) + "\n\n";
+  std::string out = command.full_name() + " - " + command.summary() + "\n\n";
+  std::string margin = "Usage: ";
+  for (const std::string& line : wrap(usage_line(command), kColumns - margin.size())) {
+    out += margin + line + "\n";
+    margin = "       ";
+  }
+  out += "\n";
   for (const Command& child : command.commands()) put_row(out, child.name(), child.summary());
   if (!command.commands().empty() && !command.options().empty()) out += "\n";
   for (const OptionInfo& option : command.options()) put_row(out, left_column(option), option.help);
   for (const std::string& note : command.notes()) {
+    out += "\n";
     for (const std::string& line : wrap(note, kColumns)) out += line + "\n";
   }
   if (!command.examples().empty()) out += "\n";
-  for (const std::string& example : command.examples()) out += "Example: " + example + "\n";
+  for (const std::string& example : command.examples()) {
+    const bool fits = example.find('\n') == std::string::npos && 9 + example.size() <= kColumns;
+    out += (fits ? "Example: " : "Example:\n  ") + example + "\n";
+  }
   return out;
 }
 

@@ -15,9 +15,20 @@ using heirmark::cli::Command;
 
 void add_commands(Command& root) {
   root.flag("-v,--verbose", heirmark::cli::globals().verbose, "say what is being done")
-      .flag("-q,--quiet", heirmark::cli::globals().quiet, "no progress bars");
+      .flag("-q,--quiet", heirmark::cli::globals().quiet, "no progress bars, no notes on what was written");
+  Command& key = root.add("key", "make, commit, rotate and open keys");
+  add_key_commands(key);
+  heirmark::cli::add_mark(root);
+  add_detect(root);
   Command& audit = root.add("audit", "plan, run and conclude an audit of a suspect model");
   add_audit_power(audit);
+  add_audit_suspect(audit);
+  add_audit_plan(audit);
+  add_audit_run(audit);
+  add_audit_verdict(audit);
+  add_report(root);
+  add_verify(root);
+  heirmark::cli::add_bench(root);
   heirmark::cli::add_help(root);
 }
 

@@ -67,6 +67,10 @@ Result<void> flush_output() {
   return {};
 }
 
+void inform(const std::string& line) {
+  if (!globals().quiet) std::fprintf(stderr, "%s\n", printable(line).c_str());
+}
+
 void tell(const std::string& line) {
   if (globals().verbose) std::fprintf(stderr, "%s\n", printable(line).c_str());
 }

@@ -13,7 +13,7 @@ namespace heirmark::cli {
 /// Options that every command has; filled by the parser.
 struct Globals {
   bool verbose = false;
-  bool quiet = false;
+  bool quiet = false;  ///< no bars, no notes
 };
 [[nodiscard]] Globals& globals() noexcept;
 
@@ -22,7 +22,9 @@ struct Globals {
 void print(std::string_view text);
 [[nodiscard]] Result<void> flush_output();
 
-/// One line on standard error. tell() only with --verbose; complain() always, with "heirmark: " before it.
+/// One line on standard error: what was made or written, unless --quiet; what is being done, with --verbose; an error, always,
+/// with "heirmark: " before it.
+void inform(const std::string& line);
 void tell(const std::string& line);
 void complain(const std::string& line);
 

@@ -1,0 +1,86 @@
+#include <heirmark/evidence.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <thread>
+
+#include "commands.hpp"
+#include "files.hpp"
+#include "json_writer.hpp"
+#include "shell.hpp"
+
+namespace heirmark::cli {
+namespace {
+struct VerifyArguments {
+  std::string bag, require;
+  std::vector<std::string> trust;
+  std::uint64_t threads = 0;
+  bool json = false;
+};
+
+void print_json(const VerifyReport& report) {
+  JsonWriter json;
+  json.begin_object().member("state", bag_state_name(report.state)).member("planId", report.plan_id).member("outcome", report.outcome);
+  for (const auto& [name, value] : {std::pair{"log10_p", &report.log10_p}, std::pair{"log10_e", &report.log10_e}}) {
+    if (value->empty()) json.key(name).null();
+    else json.key(name).raw(*value);
+  }
+  json.key("codes").begin_list();
+  for (const Check& check : report.checks) {
+    json.begin_object().member("code", check.code).member("level", level_name(check.level)).member("detail", check.detail).end_object();
+  }
+  json.end_list().end_object();
+  print(json.line());
+}
+
+void print_person(const VerifyReport& report) {
+  std::size_t passed = 0;
+  for (const Check& check : report.checks) {
+    if (check.level == Level::ok) ++passed;
+    if (check.level == Level::ok && !globals().verbose) continue;
+    const Style style = check.level == Level::fail ? Style::bad : check.level == Level::note ? Style::unsure : Style::good;
+    print(styled(style, level_name(check.level)) + std::string(6 - std::min<std::size_t>(5, level_name(check.level).size()), ' ') + check.code +
+          (check.detail.empty() ? "" : "  " + printable(check.detail)) + "\n");
+  }
+  std::string state(bag_state_name(report.state));
+  const Style style = report.state == BagState::valid ? Style::good : report.state == BagState::invalid ? Style::bad : Style::unsure;
+  std::transform(state.begin(), state.end(), state.begin(), [](char c) { return static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c); });
+  print(styled(style, state) + "  " + grouped(passed) + " checks passed");
+  if (report.state != BagState::invalid) print("; outcome " + report.outcome + ", log10 p = " + report.log10_p + ", log10 e = " + report.log10_e);
+  print("\n");
+}
+
+Result<int> run_verify(const VerifyArguments& arguments) {
+  VerifyOptions options;
+  for (const std::string& path : arguments.trust) {
+    auto pem = read_file(path);
+    if (!pem) return pem.error();
+    options.trust_roots.push_back(*std::move(pem));
+  }
+  options.threads = static_cast<unsigned>(arguments.threads != 0 ? arguments.threads : std::max(1u, std::thread::hardware_concurrency()));
+  Progress progress("verify");
+  options.progress = [&progress](double share) { return progress.update(share); };
+  const auto report = verify_bag(arguments.bag, options);
+  progress.clear();
+  if (!report) return report.error().code == ErrorCode::stopped ? stopped_error("the same command starts again") : report.error();
+  if (arguments.json) print_json(*report);
+  else print_person(*report);
+  if (report->state != BagState::valid) return 1;
+  return !arguments.require.empty() && report->outcome != arguments.require ? 7 : 0;
+}
+}  // namespace
+
+void add_verify(Command& root) {
+  auto arguments = std::make_shared<VerifyArguments>();
+  Command& verify = root.add("verify", "recompute a bag: digests, signatures, bindings, the statistic");
+  verify.argument("BAG", arguments->bag, "folder of a bag");
+  verify.texts("--trust", "PEM", arguments->trust, "a public key that you trust; again for more");
+  verify.choice("--require", {"supports", "inconclusive", "does-not-support"}, arguments->require, "exit 7 on a valid bag with another outcome");
+  verify.whole("--threads", "N", arguments->threads, 1, 1024, "[one for each core]");
+  verify.flag("--json", arguments->json, "one JSON object with state and codes");
+  verify.note("Exit status 0 if the bag is valid, 1 if it is invalid or, with --trust, signed by others. -v lists every check.");
+  verify.example("heirmark verify case-17/bag --trust provider.pem --trust auditor.pem");
+  verify.run([arguments] { return run_verify(*arguments); });
+}
+
+}  // namespace heirmark::cli
