@@ -1,7 +1,8 @@
 // The exact integer score of a word (specs/prf.md, "Score of a word"; specs/scoring.md, weights and score').
 //
-// score(c) = floor(2^24 * -ln((c + 1) / 2^32)) is defined by real arithmetic. score() computes in double with a proven error bound and
-// asks score_exact(), which works in 128-bit integers, in the one case of 2^20 where that bound reaches an integer.
+// score(c) = floor(2^24 * -ln((c + 1) / 2^32)) is defined by real arithmetic. score() computes in double with a proven
+// error bound and asks score_exact(), which works in 128-bit integers, in the one case of 2^20 where that bound reaches
+// an integer.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -10,14 +11,15 @@
 
 namespace heirmark::marks {
 
-inline constexpr std::uint32_t kScoreBits = 24;              ///< a score's unit is 2^-24 nats
-inline constexpr std::uint32_t kMaxScore = 372'130'558;      ///< score(0)
-inline constexpr std::uint32_t kScoreUpZero = 1u << 30;      ///< score'(0)
-inline constexpr std::uint32_t kWeightBits = 8;              ///< a count weight's unit is 2^-8
+inline constexpr std::uint32_t kScoreBits = 24;          ///< a score's unit is 2^-24 nats
+inline constexpr std::uint32_t kMaxScore = 372'130'558;  ///< score(0)
+inline constexpr std::uint32_t kScoreUpZero = 1u << 30;  ///< score'(0)
+inline constexpr std::uint32_t kWeightBits = 8;          ///< a count weight's unit is 2^-8
 
 namespace detail {
 using Wide = unsigned __int128;
-inline constexpr Wide kLn2Q120 = static_cast<Wide>(0xb17217f7d1cf79ull) << 64 | 0xabc9e3b39803f2f6ull;  // floor(2^120 ln 2)
+inline constexpr Wide kLn2Q120 =
+    static_cast<Wide>(0xb17217f7d1cf79ull) << 64 | 0xabc9e3b39803f2f6ull;  // floor(2^120 ln 2)
 
 /// floor(a b / 2^128).
 HEIRMARK_HD constexpr Wide multiply_high(Wide a, Wide b) {
@@ -29,10 +31,15 @@ HEIRMARK_HD constexpr Wide multiply_high(Wide a, Wide b) {
 }
 
 /// ln n = exponent * ln 2 + (negative ? -1 : 1) * part / 2^128, |part / 2^128| <= 0.3466, 1 <= n < 2^62.
-struct Logarithm { int exponent; bool negative; Wide part; };
+struct Logarithm {
+  int exponent;
+  bool negative;
+  Wide part;
+};
 
-/// n = 2^k m with m in [1/sqrt 2, sqrt 2]; ln m = 2 artanh z, z = (m - 1)/(m + 1), |z| <= 0.1716, by its series. Each of the at
-/// most 26 terms is short by at most 2^-127, and z by 2^-120: `part` is short of the truth by less than 2^-117.
+/// n = 2^k m with m in [1/sqrt 2, sqrt 2]; ln m = 2 artanh z, z = (m - 1)/(m + 1), |z| <= 0.1716, by its series. Each
+/// of the at most 26 terms is short by at most 2^-127, and z by 2^-120: `part` is short of the truth by less than
+/// 2^-117.
 HEIRMARK_HD constexpr Logarithm logarithm(std::uint64_t n) {
   int k = 0;
   while (k < 62 && (n >> (k + 1)) != 0) ++k;
@@ -59,8 +66,8 @@ HEIRMARK_HD constexpr Logarithm logarithm(std::uint64_t n) {
 }
 }  // namespace detail
 
-/// score(c), by integers alone. Its error before the floor is below 2^-89 units, while no c but 2^32 - 1, where it is exact, comes
-/// nearer than 2^-37 to an integer (tests/unit/scoring proves this over all 2^32 words).
+/// score(c), by integers alone. Its error before the floor is below 2^-89 units, while no c but 2^32 - 1, where it is
+/// exact, comes nearer than 2^-37 to an integer (tests/unit/scoring proves this over all 2^32 words).
 HEIRMARK_HD constexpr std::uint32_t score_exact(std::uint32_t c) {
   const detail::Logarithm log = detail::logarithm(std::uint64_t{c} + 1);
   const detail::Wide base = static_cast<detail::Wide>(32 - log.exponent) * detail::kLn2Q120, part = log.part >> 8;
@@ -85,14 +92,16 @@ HEIRMARK_HD constexpr std::int64_t sqrt_weight(std::uint64_t count) {
   return static_cast<std::int64_t>(root);
 }
 
-/// The double path. y = (32 - k) A - 2^24 ln m with A = 2^24 ln 2, N = c + 1 = 2^k m, m in (0.707, 1.4143], ln m = 2 artanh z.
-/// Errors, in units of the score (2^24 nats): A is off by 2^-30, times at most 32: 2^-25; rounding of the product and of the difference,
-/// both below 2^29: 2^-24 each at most; the series stops after z^17: 2^(24+1) 0.1716^19 / 19 / (1 - z^2) < 2^-27; its evaluation, ten
-/// roundings relative 2^-53 of at most 2^22.5: < 2^-26. In all below 2^-22, with or without fused operations. kScoreMargin is 2^-21.
+/// The double path. y = (32 - k) A - 2^24 ln m with A = 2^24 ln 2, N = c + 1 = 2^k m, m in (0.707, 1.4143], ln m = 2
+/// artanh z. Errors, in units of the score (2^24 nats): A is off by 2^-30, times at most 32: 2^-25; rounding of the
+/// product and of the difference, both below 2^29: 2^-24 each at most; the series stops after z^17: 2^(24+1) 0.1716^19
+/// / 19 / (1 - z^2) < 2^-27; its evaluation, ten roundings relative 2^-53 of at most 2^22.5: < 2^-26. In all below
+/// 2^-22, with or without fused operations. kScoreMargin is 2^-21.
 inline constexpr double kScoreMargin = 0x1p-21;
 inline constexpr double kScoreLn2 = 11629079.968045203;  // 2^24 ln 2
-inline constexpr double kScoreSqrt2 = 1.4142;             // where m is halved; any value near sqrt 2 will do
-inline constexpr double kScoreSeries[9] = {1.0, 1.0 / 3, 1.0 / 5, 1.0 / 7, 1.0 / 9, 1.0 / 11, 1.0 / 13, 1.0 / 15, 1.0 / 17};
+inline constexpr double kScoreSqrt2 = 1.4142;            // where m is halved; any value near sqrt 2 will do
+inline constexpr double kScoreSeries[9] = {1.0,      1.0 / 3,  1.0 / 5,  1.0 / 7, 1.0 / 9,
+                                           1.0 / 11, 1.0 / 13, 1.0 / 15, 1.0 / 17};
 
 /// 2^24 * -ln((c + 1) / 2^32) within 2^-22.
 inline double score_approximation(std::uint32_t c) noexcept {
@@ -103,7 +112,10 @@ inline double score_approximation(std::uint32_t c) noexcept {
   bits = (bits & 0xFFFFFFFFFFFFFull) | 0x3FF0000000000000ull;
   double m = 0;
   std::memcpy(&m, &bits, sizeof m);
-  if (m > kScoreSqrt2) { m *= 0.5; exponent += 1; }
+  if (m > kScoreSqrt2) {
+    m *= 0.5;
+    exponent += 1;
+  }
   const double z = (m - 1) / (m + 1), w = z * z;
   double series = kScoreSeries[8];
   for (int i = 7; i >= 0; --i) series = series * w + kScoreSeries[i];

@@ -1,8 +1,7 @@
 // C1 text: tokens -> pairs (specs/scoring.md). Two passes over the texts: the tainted windows, then the pairs.
-#include <heirmark/detect.hpp>
-
 #include <algorithm>
 #include <array>
+#include <heirmark/detect.hpp>
 #include <memory>
 #include <string>
 
@@ -87,14 +86,18 @@ Result<CountRule> parse_count_rule(std::string_view name) {
 
 std::string_view count_rule_name(CountRule rule) noexcept {
   switch (rule) {
-    case CountRule::distinct: return "distinct";
-    case CountRule::sqrt2: return "sqrt2";
-    case CountRule::log2: return "log2";
+    case CountRule::distinct:
+      return "distinct";
+    case CountRule::sqrt2:
+      return "sqrt2";
+    case CountRule::log2:
+      return "log2";
   }
   return "?";
 }
 
-Result<PairSet> collect_pairs(const Profile& profile, const Secret32& coin, std::span<const TokenText> texts, CountRule rule) {
+Result<PairSet> collect_pairs(const Profile& profile, const Secret32& coin, std::span<const TokenText> texts,
+                              CountRule rule) {
   if (auto ok = check_profile(profile); !ok) return ok.error();
   std::uint64_t scored = 0;
   WindowSet tainted;
@@ -102,7 +105,8 @@ Result<PairSet> collect_pairs(const Profile& profile, const Secret32& coin, std:
     const TokenText& text = texts[i];
     if (auto ok = check_text(text.tokens, text.prompt_tokens, i + 1); !ok) return ok.error();
     scored += text.tokens.size() - text.prompt_tokens;
-    for (std::size_t t = 0; t < text.prompt_tokens; ++t) tainted.insert(core::window_context(text.tokens.data() + t, t, profile.window));
+    for (std::size_t t = 0; t < text.prompt_tokens; ++t)
+      tainted.insert(core::window_context(text.tokens.data() + t, t, profile.window));
   }
   if (scored >= IndexTable::kNone) return Error{ErrorCode::bad_input, "more than 2^32 - 2 positions; split the texts"};
 
@@ -114,10 +118,8 @@ Result<PairSet> collect_pairs(const Profile& profile, const Secret32& coin, std:
     for (std::size_t t = text.prompt_tokens; t < text.tokens.size(); ++t) {
       ++set.positions;
       const core::Context window = core::window_context(text.tokens.data() + t, t, profile.window);
-      if (tainted.contains(window))
-        ++set.tainted;
-      else
-        collector->add(window, core::bin_of(text.tokens[t]));
+      if (tainted.contains(window)) ++set.tainted;
+      else collector->add(window, core::bin_of(text.tokens[t]));
     }
   collector->flush();
   set.pairs = collector->take();

@@ -13,8 +13,8 @@ Result<PairColumns> PairColumns::make(const PairSet& set, bool order) {
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     const Pair& pair = pairs[i];
     constexpr std::int64_t kLimit = std::int64_t{1} << 31;
-    if (pair.window_class >= core::kClasses || pair.bin >= core::kBins || pair.weight == 0 || pair.weight >= kLimit || pair.weight <= -kLimit ||
-        (!set.weighted && pair.weight != 1))
+    if (pair.window_class >= core::kClasses || pair.bin >= core::kBins || pair.weight == 0 || pair.weight >= kLimit ||
+        pair.weight <= -kLimit || (!set.weighted && pair.weight != 1))
       return Error{ErrorCode::bad_input, "pair " + std::to_string(i) + " has a class, bin or weight out of range"};
     ++counts[pair.window_class][pair.weight < 0 ? 1 : 0];
     for (std::size_t k = 0; k < 4; ++k) used[k] = used[k] || pair.window[k] != core::kPad;

@@ -18,12 +18,14 @@ scoring::WindowKeys window_keys(const EpochSecret& epoch, std::uint32_t member) 
 Result<std::uint32_t> member_of(const Opening& opening, std::optional<std::uint32_t> member) {
   const std::uint32_t chosen = member.value_or(opening.live_index());
   if (chosen >= opening.family_size())
-    return Error{ErrorCode::usage, "member " + std::to_string(chosen) + " is not in a family of " + std::to_string(opening.family_size())};
+    return Error{ErrorCode::usage, "member " + std::to_string(chosen) + " is not in a family of " +
+                                       std::to_string(opening.family_size())};
   return chosen;
 }
 }  // namespace
 
-Result<Detection> detect(const Opening& opening, const PairSet& pairs, const DetectOptions& options, std::optional<std::uint32_t> member) {
+Result<Detection> detect(const Opening& opening, const PairSet& pairs, const DetectOptions& options,
+                         std::optional<std::uint32_t> member) {
   const auto chosen = member_of(opening, member);
   if (!chosen) return chosen.error();
   const scoring::Family family{opening.profile(), opening.family_size(), *chosen,
@@ -31,14 +33,17 @@ Result<Detection> detect(const Opening& opening, const PairSet& pairs, const Det
   return scoring::detect_family(family, pairs, options, scoring::best_kernel());
 }
 
-Result<std::vector<IssuedChoice>> issued_choices(const Opening& opening, std::span<const IssuedResponse> ledger, std::optional<std::uint32_t> member) {
+Result<std::vector<IssuedChoice>> issued_choices(const Opening& opening, std::span<const IssuedResponse> ledger,
+                                                 std::optional<std::uint32_t> member) {
   const auto chosen = member_of(opening, member);
   if (!chosen) return chosen.error();
-  const scoring::IssuedKeys keys{words_of(opening.coin()), window_keys(opening.epoch(), *chosen),
-                                 [&opening, i = *chosen](std::string_view account) -> Result<core::KeyWords> {
-                                   if (!is_key_name(account)) return Error{ErrorCode::bad_input, std::string("no account name: ").append(account.substr(0, 80))};
-                                   return words_of(opening.epoch().issuance(i, account));
-                                 }};
+  const scoring::IssuedKeys keys{
+      words_of(opening.coin()), window_keys(opening.epoch(), *chosen),
+      [&opening, i = *chosen](std::string_view account) -> Result<core::KeyWords> {
+        if (!is_key_name(account))
+          return Error{ErrorCode::bad_input, std::string("no account name: ").append(account.substr(0, 80))};
+        return words_of(opening.epoch().issuance(i, account));
+      }};
   return scoring::issued_choices_of(opening.profile(), keys, ledger);
 }
 

@@ -1,9 +1,8 @@
 // C1: the live statistic, its exact tail or bound, its e-value, and its rank among decoys (specs/statistics.md).
 #include <algorithm>
 #include <cmath>
-#include <map>
-
 #include <heirmark/stats.hpp>
+#include <map>
 
 #include "marks/score.hpp"
 #include "scoring/family.hpp"
@@ -20,7 +19,9 @@ double double_below(Integer x) {
   return static_cast<Integer>(rounded) > x ? std::nextafter(rounded, -HUGE_VAL) : rounded;
 }
 
-struct Evidence { double log_p = 0, log_saddlepoint = 0, log_e = 0; };
+struct Evidence {
+  double log_p = 0, log_saddlepoint = 0, log_e = 0;
+};
 
 /// p and e of a statistic over n pairs, the weights of which are `weights` when there are any.
 class Tail {
@@ -36,8 +37,10 @@ class Tail {
     const auto count = static_cast<std::uint64_t>(x);
     const double gamma = std::ldexp(static_cast<double>(profile_.gamma_q32), -32);
     switch (profile_.scheme) {
-      case Scheme::gumbel: return {stats::log_gamma_tail(n, natural(x)), 0, stats::log_e_exponential(n, natural(x))};
-      case Scheme::greenlist: return {stats::log_binomial_tail(n, gamma, count), 0, stats::log_e_bernoulli(n, gamma, count)};
+      case Scheme::gumbel:
+        return {stats::log_gamma_tail(n, natural(x)), 0, stats::log_e_exponential(n, natural(x))};
+      case Scheme::greenlist:
+        return {stats::log_binomial_tail(n, gamma, count), 0, stats::log_e_bernoulli(n, gamma, count)};
       case Scheme::tournament: {
         const std::uint64_t bits = n * static_cast<std::uint64_t>(profile_.layers);
         return {stats::log_binomial_tail(bits, 0.5, count), 0, stats::log_e_fair_bits(bits, count)};
@@ -51,7 +54,8 @@ class Tail {
     weights.reserve(groups.size());
     for (const auto& [weight, count] : groups) weights.push_back({static_cast<double>(weight) * weight_unit_, count});
     stats::TermKind kind;
-    if (profile_.scheme == Scheme::greenlist) kind = {stats::Term::bernoulli, std::ldexp(static_cast<double>(profile_.gamma_q32), -32), 1};
+    if (profile_.scheme == Scheme::greenlist)
+      kind = {stats::Term::bernoulli, std::ldexp(static_cast<double>(profile_.gamma_q32), -32), 1};
     if (profile_.scheme == Scheme::tournament) kind = {stats::Term::fair_bits, 0.5, profile_.layers};
     const auto tail = stats::weighted_tail(kind, weights, natural(x));
     return {tail.log_chernoff, tail.log_saddlepoint, stats::log_e_weighted(kind, weights, natural(x))};
@@ -83,10 +87,12 @@ std::vector<std::uint64_t> checkpoints_of(std::uint64_t n, std::uint64_t points)
 }
 }  // namespace
 
-Result<Detection> detect_family(const Family& family, const PairSet& set, const DetectOptions& options, const Kernel& kernel) {
+Result<Detection> detect_family(const Family& family, const PairSet& set, const DetectOptions& options,
+                                const Kernel& kernel) {
   const std::uint64_t decoys = options.decoys;
   if (decoys >= family.size)
-    return Error{ErrorCode::usage, std::to_string(decoys) + " decoys need a family of more members than " + std::to_string(family.size)};
+    return Error{ErrorCode::usage,
+                 std::to_string(decoys) + " decoys need a family of more members than " + std::to_string(family.size)};
   if (options.growth_points > kMaxGrowth) return Error{ErrorCode::usage, "at most 64 growth points"};
   const std::vector<std::uint64_t> checkpoints = checkpoints_of(set.pairs.size(), options.growth_points);
   auto columns = PairColumns::make(set, !checkpoints.empty());
@@ -96,7 +102,8 @@ Result<Detection> detect_family(const Family& family, const PairSet& set, const 
   const double members = static_cast<double>(decoys) + 1;
   const auto share = [&](double first, double count) -> Progress {
     if (!options.progress) return {};
-    return [&options, first, count, members](double done) { return options.progress((first + count * done) / members); };
+    return
+        [&options, first, count, members](double done) { return options.progress((first + count * done) / members); };
   };
   const unsigned threads = std::max(1u, options.threads);
   const WindowKeys live_keys = family.derive(family.member);
@@ -139,8 +146,8 @@ Result<Detection> detect_family(const Family& family, const PairSet& set, const 
   out.histogram.live = out.statistic;
 
   if (decoys > 0) {
-    auto ranks = evaluate_decoys(kernel, rule, *columns, family.derive, (family.member + 1) % family.size, decoys, family.size, live->statistic,
-                                 threads, share(1, static_cast<double>(decoys)));
+    auto ranks = evaluate_decoys(kernel, rule, *columns, family.derive, (family.member + 1) % family.size, decoys,
+                                 family.size, live->statistic, threads, share(1, static_cast<double>(decoys)));
     if (!ranks) return ranks.error();
     std::vector<stats::RankClass> classes;
     for (std::uint32_t c = 0; c < core::kClasses; ++c) {

@@ -19,8 +19,8 @@ Integer MemberStatistic::total() const noexcept {
 namespace scoring {
 namespace {
 
-constexpr std::size_t kTile = 2048;            ///< words at a time: 8 KB, in cache
-constexpr std::size_t kTask = kTile * 32;      ///< pairs of a thread's task when one member is evaluated
+constexpr std::size_t kTile = 2048;        ///< words at a time: 8 KB, in cache
+constexpr std::size_t kTask = kTile * 32;  ///< pairs of a thread's task when one member is evaluated
 using Tile = std::array<std::uint32_t, kTile>;
 
 /// Words to integers x in place. `count` is what the tile holds; padding is left undefined.
@@ -38,14 +38,16 @@ void integers(const Kernel& kernel, const WordRule& rule, bool negative, std::ui
         --words[i];
       }
       kernel.scores(words, padded(count), words);
-      for (std::size_t i = 0; i < count; ++i) words[i] = (zero[i / 64] >> (i % 64) & 1) != 0 ? marks::kScoreUpZero : words[i] + 1;
+      for (std::size_t i = 0; i < count; ++i)
+        words[i] = (zero[i / 64] >> (i % 64) & 1) != 0 ? marks::kScoreUpZero : words[i] + 1;
       return;
     }
     case Scheme::greenlist:
       for (std::size_t i = 0; i < count; ++i) words[i] = words[i] < rule.gamma ? 1 : 0;
       return;
     case Scheme::tournament:
-      for (std::size_t i = 0; i < count; ++i) words[i] = static_cast<std::uint32_t>(std::popcount(words[i] & rule.mask));
+      for (std::size_t i = 0; i < count; ++i)
+        words[i] = static_cast<std::uint32_t>(std::popcount(words[i] & rule.mask));
       return;
   }
 }
@@ -57,26 +59,29 @@ Integer dot(const std::int32_t* weights, const std::uint32_t* x, std::size_t cou
   return sum;
 }
 
-Integer tile_sum(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs, const PairColumns::Run& run, std::size_t at, std::size_t count,
-                 Tile& words) {
+Integer tile_sum(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs, const PairColumns::Run& run,
+                 std::size_t at, std::size_t count, Tile& words) {
   if (pairs.weighted()) {
     integers(kernel, rule, run.negative, words.data(), count);
     return dot(pairs.weights() + at, words.data(), count);
   }
   switch (rule.scheme) {
     case Scheme::gumbel:
-      std::fill(words.begin() + static_cast<std::ptrdiff_t>(count), words.begin() + static_cast<std::ptrdiff_t>(padded(count)), kPadWord);
+      std::fill(words.begin() + static_cast<std::ptrdiff_t>(count),
+                words.begin() + static_cast<std::ptrdiff_t>(padded(count)), kPadWord);
       return static_cast<Integer>(kernel.sum_scores(words.data(), padded(count)));
-    case Scheme::greenlist: return static_cast<Integer>(kernel.count_below(words.data(), count, rule.gamma));
-    case Scheme::tournament: return static_cast<Integer>(kernel.count_ones(words.data(), count, rule.mask));
+    case Scheme::greenlist:
+      return static_cast<Integer>(kernel.count_below(words.data(), count, rule.gamma));
+    case Scheme::tournament:
+      return static_cast<Integer>(kernel.count_ones(words.data(), count, rule.mask));
   }
   return 0;
 }
 
 /// Calls visit(run, first entry, count, tile of words) over the entries [from, to) of a run.
 template <class Visit>
-void for_tiles(const Kernel& kernel, const PairColumns& pairs, const PairColumns::Run& run, const WindowKeys& keys, std::size_t from, std::size_t to,
-               Tile& words, const Visit& visit) {
+void for_tiles(const Kernel& kernel, const PairColumns& pairs, const PairColumns::Run& run, const WindowKeys& keys,
+               std::size_t from, std::size_t to, Tile& words, const Visit& visit) {
   const Columns columns = pairs.columns();
   for (std::size_t at = from; at < to; at += kTile) {
     const std::size_t count = std::min(kTile, to - at);
@@ -98,15 +103,20 @@ MemberStatistic evaluate(const Kernel& kernel, const WordRule& rule, const PairC
   MemberStatistic out;
   Tile words;
   for (const PairColumns::Run& run : pairs.runs())
-    for_tiles(kernel, pairs, run, keys, run.begin, run.begin + run.count, words, [&](std::size_t at, std::size_t count) {
-      out.by_class[run.window_class] += tile_sum(kernel, rule, pairs, run, at, count, words);
-    });
+    for_tiles(kernel, pairs, run, keys, run.begin, run.begin + run.count, words,
+              [&](std::size_t at, std::size_t count) {
+                out.by_class[run.window_class] += tile_sum(kernel, rule, pairs, run, at, count, words);
+              });
   return out;
 }
 
-Result<Evaluation> evaluate_growth(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs, const WindowKeys& keys,
-                                   std::span<const std::uint64_t> checkpoints, unsigned threads, const Progress& progress) {
-  struct Task { const PairColumns::Run* run; std::size_t from, to; };
+Result<Evaluation> evaluate_growth(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs,
+                                   const WindowKeys& keys, std::span<const std::uint64_t> checkpoints, unsigned threads,
+                                   const Progress& progress) {
+  struct Task {
+    const PairColumns::Run* run;
+    std::size_t from, to;
+  };
   std::vector<Task> tasks;
   for (const PairColumns::Run& run : pairs.runs())
     for (std::size_t from = run.begin; from < run.begin + run.count; from += kTask)
@@ -143,8 +153,9 @@ Result<Evaluation> evaluate_growth(const Kernel& kernel, const WordRule& rule, c
   return out;
 }
 
-Result<Decoys> evaluate_decoys(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs, const Derive& derive, std::uint64_t first,
-                               std::uint64_t count, std::uint64_t size, const MemberStatistic& live, unsigned threads, const Progress& progress) {
+Result<Decoys> evaluate_decoys(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs,
+                               const Derive& derive, std::uint64_t first, std::uint64_t count, std::uint64_t size,
+                               const MemberStatistic& live, unsigned threads, const Progress& progress) {
   constexpr std::uint64_t kMembers = 8;  // of one task
   Decoys out;
   out.totals.assign(count, 0);

@@ -2,10 +2,9 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <heirmark/detect.hpp>
 #include <span>
 #include <vector>
-
-#include <heirmark/detect.hpp>
 
 #include "scoring/kernel.hpp"
 
@@ -19,7 +18,8 @@ class PairColumns {
     bool negative;  ///< weights below zero: the score rounds up (specs/scoring.md, "C1 reading")
     std::size_t begin, count;
   };
-  /// `order` keeps each pair's place in the set, for checkpoints. Fails with `bad_input` on pairs that no collection gives.
+  /// `order` keeps each pair's place in the set, for checkpoints. Fails with `bad_input` on pairs that no collection
+  /// gives.
   [[nodiscard]] static Result<PairColumns> make(const PairSet& set, bool order);
 
   [[nodiscard]] std::span<const Run> runs() const noexcept { return runs_; }
@@ -27,7 +27,9 @@ class PairColumns {
   [[nodiscard]] bool weighted() const noexcept { return !weight_.empty(); }
   [[nodiscard]] const std::int32_t* weights() const noexcept { return weight_.data(); }
   [[nodiscard]] const std::uint32_t* order() const noexcept { return order_.data(); }
-  [[nodiscard]] std::uint64_t class_pairs(std::uint32_t window_class) const noexcept { return class_pairs_[window_class]; }
+  [[nodiscard]] std::uint64_t class_pairs(std::uint32_t window_class) const noexcept {
+    return class_pairs_[window_class];
+  }
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
 
  private:
@@ -40,7 +42,9 @@ class PairColumns {
 };
 
 /// The 16 window subkeys of a member, as words.
-struct WindowKeys { core::KeyWords by_class[core::kClasses]; };
+struct WindowKeys {
+  core::KeyWords by_class[core::kClasses];
+};
 /// Derives them. Must be callable from several threads.
 using Derive = std::function<WindowKeys(std::uint32_t member)>;
 
@@ -56,17 +60,28 @@ struct WordRule {
 using Progress = std::function<bool(double)>;
 
 /// X by class. The sum over the runs of one member.
-[[nodiscard]] MemberStatistic evaluate(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs, const WindowKeys& keys);
+[[nodiscard]] MemberStatistic evaluate(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs,
+                                       const WindowKeys& keys);
 
-/// The same, and X over the first checkpoints[i] pairs of the set for each i (ascending; the columns must keep the order).
-struct Evaluation { MemberStatistic statistic; std::vector<Integer> prefix; };
-[[nodiscard]] Result<Evaluation> evaluate_growth(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs, const WindowKeys& keys,
-                                                 std::span<const std::uint64_t> checkpoints, unsigned threads, const Progress& progress);
+/// The same, and X over the first checkpoints[i] pairs of the set for each i (ascending; the columns must keep the
+/// order).
+struct Evaluation {
+  MemberStatistic statistic;
+  std::vector<Integer> prefix;
+};
+[[nodiscard]] Result<Evaluation> evaluate_growth(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs,
+                                                 const WindowKeys& keys, std::span<const std::uint64_t> checkpoints,
+                                                 unsigned threads, const Progress& progress);
 
-/// Members first, first + 1, .. (mod size), `count` of them: totals, and for each class how many reach the live statistic.
-struct Decoys { std::vector<Integer> totals; std::array<std::uint64_t, 16> ge{}; };
-[[nodiscard]] Result<Decoys> evaluate_decoys(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs, const Derive& derive,
-                                             std::uint64_t first, std::uint64_t count, std::uint64_t size, const MemberStatistic& live,
-                                             unsigned threads, const Progress& progress);
+/// Members first, first + 1, .. (mod size), `count` of them: totals, and for each class how many reach the live
+/// statistic.
+struct Decoys {
+  std::vector<Integer> totals;
+  std::array<std::uint64_t, 16> ge{};
+};
+[[nodiscard]] Result<Decoys> evaluate_decoys(const Kernel& kernel, const WordRule& rule, const PairColumns& pairs,
+                                             const Derive& derive, std::uint64_t first, std::uint64_t count,
+                                             std::uint64_t size, const MemberStatistic& live, unsigned threads,
+                                             const Progress& progress);
 
 }  // namespace heirmark::scoring

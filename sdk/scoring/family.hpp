@@ -2,11 +2,10 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <heirmark/detect.hpp>
 #include <span>
 #include <string_view>
 #include <vector>
-
-#include <heirmark/detect.hpp>
 
 #include "scoring/evaluate.hpp"
 
@@ -18,7 +17,8 @@ struct Family {
   std::uint32_t member = 0;  ///< the one that is tested
   Derive derive;
 };
-[[nodiscard]] Result<Detection> detect_family(const Family& family, const PairSet& set, const DetectOptions& options, const Kernel& kernel);
+[[nodiscard]] Result<Detection> detect_family(const Family& family, const PairSet& set, const DetectOptions& options,
+                                              const Kernel& kernel);
 
 /// One member's subkeys for an issued log.
 struct IssuedKeys {
@@ -26,6 +26,7 @@ struct IssuedKeys {
   WindowKeys window;
   std::function<Result<core::KeyWords>(std::string_view account)> issuance;
 };
-[[nodiscard]] Result<std::vector<IssuedChoice>> issued_choices_of(const Profile& profile, const IssuedKeys& keys, std::span<const IssuedResponse> ledger);
+[[nodiscard]] Result<std::vector<IssuedChoice>> issued_choices_of(const Profile& profile, const IssuedKeys& keys,
+                                                                  std::span<const IssuedResponse> ledger);
 
 }  // namespace heirmark::scoring

@@ -1,5 +1,5 @@
-// A memory-lean hash table from 16-byte windows (and a bin) to consecutive indices. The hash is keyed at random for each process,
-// so that nobody can write a text whose pairs collide; no result depends on the key.
+// A memory-lean hash table from 16-byte windows (and a bin) to consecutive indices. The hash is keyed at random for
+// each process, so that nobody can write a text whose pairs collide; no result depends on the key.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -41,8 +41,8 @@ class KeyedHash {
   Keys keys_ = process_keys();
 };
 
-/// Open addressing with linear probing; a slot holds 32 bits of the hash and an index + 1, so 8 bytes, and most misses end without
-/// a look at the key. The caller keeps the keys. At most 2^32 - 2 entries.
+/// Open addressing with linear probing; a slot holds 32 bits of the hash and an index + 1, so 8 bytes, and most misses
+/// end without a look at the key. The caller keeps the keys. At most 2^32 - 2 entries.
 class IndexTable {
  public:
   IndexTable() : slots_(kFirst) {}
@@ -72,8 +72,11 @@ class IndexTable {
 
  private:
   static constexpr std::size_t kFirst = 64;
-  /// The low half of the hash is the tag, the high half chooses the place (bits 32.. and, for large tables, mixed with the low ones).
-  [[nodiscard]] std::size_t place(std::uint64_t hash) const noexcept { return static_cast<std::size_t>((hash >> 32) ^ (hash << 29)) & (slots_.size() - 1); }
+  /// The low half of the hash is the tag, the high half chooses the place (bits 32.. and, for large tables, mixed with
+  /// the low ones).
+  [[nodiscard]] std::size_t place(std::uint64_t hash) const noexcept {
+    return static_cast<std::size_t>((hash >> 32) ^ (hash << 29)) & (slots_.size() - 1);
+  }
   void put(std::uint64_t hash, std::uint32_t index) noexcept {
     std::size_t at = place(hash);
     while (slots_[at] != 0) at = (at + 1) & (slots_.size() - 1);

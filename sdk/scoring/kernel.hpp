@@ -30,8 +30,10 @@ struct Columns {
 
 struct Kernel {
   std::string_view name;
-  /// out[i] = u32 at byte 4 * word[i] of stream(key, window i, domain), for i < count, a multiple of kGroup. Each key works alone.
-  void (*words)(const core::KeyWords& key, core::Domain domain, const Columns& columns, std::size_t count, std::uint32_t* out);
+  /// out[i] = u32 at byte 4 * word[i] of stream(key, window i, domain), for i < count, a multiple of kGroup. Each key
+  /// works alone.
+  void (*words)(const core::KeyWords& key, core::Domain domain, const Columns& columns, std::size_t count,
+                std::uint32_t* out);
   /// Sum of score(words[i]), count a multiple of kGroup, at most 2^32.
   std::uint64_t (*sum_scores)(const std::uint32_t* words, std::size_t count);
   /// out[i] = score(words[i]), count a multiple of kGroup. out may be words.

@@ -17,14 +17,22 @@ struct Lanes {
   static V set(std::uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
   static V add(V a, V b) { return _mm512_add_epi32(a, b); }
   static V xor_(V a, V b) { return _mm512_xor_si512(a, b); }
-  template <int N> static V rotate(V a) { return _mm512_rol_epi32(a, N); }
-  template <int N> static V shift_right(V a) { return _mm512_srli_epi32(a, N); }
-  template <int B> static V choose(V index, V odd, V even) {
+  template <int N>
+  static V rotate(V a) {
+    return _mm512_rol_epi32(a, N);
+  }
+  template <int N>
+  static V shift_right(V a) {
+    return _mm512_srli_epi32(a, N);
+  }
+  template <int B>
+  static V choose(V index, V odd, V even) {
     return _mm512_mask_blend_epi32(_mm512_test_epi32_mask(index, _mm512_set1_epi32(1 << B)), even, odd);
   }
 };
 
-void words(const core::KeyWords& key, core::Domain domain, const Columns& columns, std::size_t count, std::uint32_t* out) {
+void words(const core::KeyWords& key, core::Domain domain, const Columns& columns, std::size_t count,
+           std::uint32_t* out) {
   lane_words<Lanes>(key, domain, columns, count, out);
 }
 
@@ -61,7 +69,8 @@ HEIRMARK_INLINE __m512d eight_scores(const std::uint32_t* from) {
 std::uint64_t sum_scores(const std::uint32_t* from, std::size_t count) {
   std::uint64_t total = 0;
   while (count > 0) {
-    const std::size_t now = count < (std::size_t{1} << 22) ? count : std::size_t{1} << 22;  // lanes' sums stay below 2^53
+    const std::size_t now =
+        count < (std::size_t{1} << 22) ? count : std::size_t{1} << 22;  // lanes' sums stay below 2^53
     __m512d a = _mm512_setzero_pd(), b = _mm512_setzero_pd();
     for (std::size_t i = 0; i < now; i += 16) {
       a = _mm512_add_pd(a, eight_scores(from + i));
@@ -81,8 +90,12 @@ void scores(const std::uint32_t* from, std::size_t count, std::uint32_t* out) {
   for (std::size_t i = 0; i < count; i += 8)
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), _mm512_cvttpd_epi32(eight_scores(from + i)));
 }
-std::uint64_t count_below(const std::uint32_t* from, std::size_t count, std::uint32_t limit) { return lane_count_below(from, count, limit); }
-std::uint64_t count_ones(const std::uint32_t* from, std::size_t count, std::uint32_t mask) { return lane_count_ones(from, count, mask); }
+std::uint64_t count_below(const std::uint32_t* from, std::size_t count, std::uint32_t limit) {
+  return lane_count_below(from, count, limit);
+}
+std::uint64_t count_ones(const std::uint32_t* from, std::size_t count, std::uint32_t mask) {
+  return lane_count_ones(from, count, mask);
+}
 
 }  // namespace
 

@@ -1,5 +1,7 @@
-// The stream over lanes: one window a lane, written once for every instruction set. L gives the vector type and its operations:
-//   V, kLanes, load, store, set, add, xor_, rotate<N>, shift_right<N>, and_, choose<B>(index, odd, even) by bit B of index.
+// The stream over lanes: one window a lane, written once for every instruction set. L gives the vector type and its
+// operations:
+//   V, kLanes, load, store, set, add, xor_, rotate<N>, shift_right<N>, and_, choose<B>(index, odd, even) by bit B of
+//   index.
 // Everything here has internal linkage, since each file that includes it is compiled for another instruction set.
 #pragma once
 #include <cstddef>
@@ -14,10 +16,14 @@ namespace {
 
 template <class L>
 HEIRMARK_INLINE void quarter(typename L::V& a, typename L::V& b, typename L::V& c, typename L::V& d) {
-  a = L::add(a, b); d = L::template rotate<16>(L::xor_(d, a));
-  c = L::add(c, d); b = L::template rotate<12>(L::xor_(b, c));
-  a = L::add(a, b); d = L::template rotate<8>(L::xor_(d, a));
-  c = L::add(c, d); b = L::template rotate<7>(L::xor_(b, c));
+  a = L::add(a, b);
+  d = L::template rotate<16>(L::xor_(d, a));
+  c = L::add(c, d);
+  b = L::template rotate<12>(L::xor_(b, c));
+  a = L::add(a, b);
+  d = L::template rotate<8>(L::xor_(d, a));
+  c = L::add(c, d);
+  b = L::template rotate<7>(L::xor_(b, c));
 }
 
 template <class L>
@@ -36,7 +42,8 @@ HEIRMARK_INLINE void rounds(typename L::V (&x)[16]) {
 
 /// Kernel::words. The final addition is made for all sixteen words, then each lane chooses its own.
 template <class L>
-HEIRMARK_INLINE void lane_words(const core::KeyWords& key, core::Domain domain, const Columns& columns, std::size_t count, std::uint32_t* out) {
+HEIRMARK_INLINE void lane_words(const core::KeyWords& key, core::Domain domain, const Columns& columns,
+                                std::size_t count, std::uint32_t* out) {
   using V = typename L::V;
   const V pad = L::set(core::kPad);
   for (std::size_t i = 0; i < count; i += L::kLanes) {
@@ -46,7 +53,10 @@ HEIRMARK_INLINE void lane_words(const core::KeyWords& key, core::Domain domain, 
     for (int k = 0; k < 4; ++k) x[12 + k] = columns.window[k] == nullptr ? pad : L::load(columns.window[k] + i);
     rounds<L>(x);
     V row[8];
-    for (int k = 0; k < 4; ++k) { row[k] = x[k]; row[4 + k] = x[12 + k]; }
+    for (int k = 0; k < 4; ++k) {
+      row[k] = x[k];
+      row[4 + k] = x[12 + k];
+    }
     const V word = columns.word == nullptr ? L::set(0) : L::load(columns.word + i);
     const V counter = L::template shift_right<4>(word);
     for (int k = 0; k < 4; ++k) x[k] = L::set(core::kSigma[k]);

@@ -44,10 +44,8 @@ std::int32_t Race::choose(const core::KeyWords& row, std::span<const IssuedToken
   std::sort(runners_.begin(), runners_.end(), [](const Runner& a, const Runner& b) { return a.bin < b.bin; });
   std::size_t count = 0;
   for (std::size_t i = 0; i < runners_.size(); ++i) {
-    if (count > 0 && runners_[count - 1].bin == runners_[i].bin)
-      runners_[count - 1].mass += runners_[i].mass;
-    else
-      runners_[count++] = runners_[i];
+    if (count > 0 && runners_[count - 1].bin == runners_[i].bin) runners_[count - 1].mass += runners_[i].mass;
+    else runners_[count++] = runners_[i];
   }
   runners_.resize(count);
 
@@ -59,7 +57,8 @@ std::int32_t Race::choose(const core::KeyWords& row, std::span<const IssuedToken
   for (std::size_t i = 0; i < count; ++i) {
     if (runners_[i].bin / 16 != have) core::stream_block(row, core::kBinsCoarse, have = runners_[i].bin / 16, block);
     coarse_[i] = block[runners_[i].bin % 16];
-    reach = std::min(reach, core::neg_log1m(static_cast<std::uint64_t>(coarse_[i]) << 32 | 0xFFFFFFFFu) / static_cast<double>(runners_[i].mass));
+    reach = std::min(reach, core::neg_log1m(static_cast<std::uint64_t>(coarse_[i]) << 32 | 0xFFFFFFFFu) /
+                                static_cast<double>(runners_[i].mass));
   }
   reach *= 1 + kSlack;
   double best = std::numeric_limits<double>::infinity();
@@ -74,7 +73,9 @@ std::int32_t Race::choose(const core::KeyWords& row, std::span<const IssuedToken
       winner = runners_[i].bin;
     }
   }
-  if (sum < kWhole && core::neg_log1m(core::stream_word64(row, core::kRest, 0)) / static_cast<double>(kWhole - sum) < best) return -1;
+  if (sum < kWhole &&
+      core::neg_log1m(core::stream_word64(row, core::kRest, 0)) / static_cast<double>(kWhole - sum) < best)
+    return -1;
 
   std::int32_t choice = -1;
   double first = std::numeric_limits<double>::infinity();
@@ -84,7 +85,8 @@ std::int32_t Race::choose(const core::KeyWords& row, std::span<const IssuedToken
   for (std::size_t i = 0; i < phat.size(); ++i) {
     if (core::bin_of(phat[i].token) != winner) continue;
     if (inside == 1) return static_cast<std::int32_t>(i);
-    const double time = core::neg_log1m(core::stream_word64(row, core::kInner, phat[i].token / core::kBins)) / static_cast<double>(phat[i].p);
+    const double time = core::neg_log1m(core::stream_word64(row, core::kInner, phat[i].token / core::kBins)) /
+                        static_cast<double>(phat[i].p);
     if (time < first || (time == first && phat[i].token < id)) {
       first = time;
       choice = static_cast<std::int32_t>(i);

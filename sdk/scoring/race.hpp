@@ -1,10 +1,9 @@
 // The key's choice at one position of a ledger, from the logged probabilities alone (specs/scoring.md, "Issued log").
 #pragma once
 #include <cstdint>
+#include <heirmark/detect.hpp>
 #include <span>
 #include <vector>
-
-#include <heirmark/detect.hpp>
 
 #include "core/stream.hpp"
 
@@ -17,7 +16,10 @@ class Race {
   [[nodiscard]] std::int32_t choose(const core::KeyWords& row, std::span<const IssuedToken> phat);
 
  private:
-  struct Runner { std::uint32_t bin; std::uint64_t mass; };
+  struct Runner {
+    std::uint32_t bin;
+    std::uint64_t mass;
+  };
   std::vector<Runner> runners_;
   std::vector<std::uint32_t> coarse_;
 };

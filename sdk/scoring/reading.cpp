@@ -1,9 +1,8 @@
 // C1 reading: the suspect's next-token probabilities while it reads -> weighted pairs (specs/scoring.md).
 #include <algorithm>
+#include <heirmark/detect.hpp>
 #include <memory>
 #include <string>
-
-#include <heirmark/detect.hpp>
 
 #include "scoring/windows.hpp"
 
@@ -13,9 +12,11 @@ using namespace scoring;
 
 constexpr int kReadingBits = 16;
 
-Result<void> check_list(std::span<const IssuedToken> list, std::size_t text, std::size_t position, const char* name, std::vector<TokenId>& seen) {
+Result<void> check_list(std::span<const IssuedToken> list, std::size_t text, std::size_t position, const char* name,
+                        std::vector<TokenId>& seen) {
   const auto fail = [&](const std::string& what) {
-    return Error{ErrorCode::bad_input, "text " + std::to_string(text) + ", position " + std::to_string(position) + ", " + name + ": " + what};
+    return Error{ErrorCode::bad_input,
+                 "text " + std::to_string(text) + ", position " + std::to_string(position) + ", " + name + ": " + what};
   };
   std::uint64_t sum = 0;
   seen.clear();
@@ -31,14 +32,18 @@ Result<void> check_list(std::span<const IssuedToken> list, std::size_t text, std
 }
 
 /// Windows with the number of lines that met each, and the line that met it last.
-struct Met { core::Context window; std::uint32_t lines = 0, last = 0; };
+struct Met {
+  core::Context window;
+  std::uint32_t lines = 0, last = 0;
+};
 
 class Reader {
  public:
   /// The window's place, made if it is new.
   std::uint32_t place(const core::Context& window) {
     const auto index = table_.insert(
-        hash_(window, 0), [&](std::uint32_t i) { return met_[i].window == window; }, [&](std::uint32_t i) { return hash_(met_[i].window, 0); });
+        hash_(window, 0), [&](std::uint32_t i) { return met_[i].window == window; },
+        [&](std::uint32_t i) { return hash_(met_[i].window, 0); });
     if (index == met_.size()) met_.push_back({window});
     return index;
   }
@@ -51,7 +56,8 @@ class Reader {
 };
 }  // namespace
 
-Result<PairSet> collect_reading_pairs(const Profile& profile, const Secret32& coin, std::span<const ReadingText> texts) {
+Result<PairSet> collect_reading_pairs(const Profile& profile, const Secret32& coin,
+                                      std::span<const ReadingText> texts) {
   if (auto ok = check_profile(profile); !ok) return ok.error();
   WindowSet tainted;
   std::vector<TokenId> seen;
@@ -60,16 +66,21 @@ Result<PairSet> collect_reading_pairs(const Profile& profile, const Secret32& co
     const ReadingText& text = texts[i];
     if (auto ok = check_text(text.tokens, text.prompt_tokens, i + 1); !ok) return ok.error();
     if (text.positions.size() != text.tokens.size() - text.prompt_tokens)
-      return Error{ErrorCode::bad_input, "text " + std::to_string(i + 1) + ": " + std::to_string(text.positions.size()) + " lists of probabilities for " +
+      return Error{ErrorCode::bad_input, "text " + std::to_string(i + 1) + ": " +
+                                             std::to_string(text.positions.size()) + " lists of probabilities for " +
                                              std::to_string(text.tokens.size() - text.prompt_tokens) + " positions"};
     for (std::size_t t = 0; t < text.positions.size(); ++t) {
-      if (auto ok = check_list(text.positions[t].top, i + 1, text.prompt_tokens + t, "top", seen); !ok) return ok.error();
-      if (auto ok = check_list(text.positions[t].base, i + 1, text.prompt_tokens + t, "base", seen); !ok) return ok.error();
+      if (auto ok = check_list(text.positions[t].top, i + 1, text.prompt_tokens + t, "top", seen); !ok)
+        return ok.error();
+      if (auto ok = check_list(text.positions[t].base, i + 1, text.prompt_tokens + t, "base", seen); !ok)
+        return ok.error();
       scored += text.positions[t].top.size() + text.positions[t].base.size();
     }
-    for (std::size_t t = 0; t < text.prompt_tokens; ++t) tainted.insert(core::window_context(text.tokens.data() + t, t, profile.window));
+    for (std::size_t t = 0; t < text.prompt_tokens; ++t)
+      tainted.insert(core::window_context(text.tokens.data() + t, t, profile.window));
   }
-  if (scored >= IndexTable::kNone || texts.size() >= IndexTable::kNone) return Error{ErrorCode::bad_input, "more than 2^32 - 2 probabilities; split the texts"};
+  if (scored >= IndexTable::kNone || texts.size() >= IndexTable::kNone)
+    return Error{ErrorCode::bad_input, "more than 2^32 - 2 probabilities; split the texts"};
 
   PairSet set;
   set.weighted = true;
@@ -125,7 +136,8 @@ Result<PairSet> collect_reading_pairs(const Profile& profile, const Secret32& co
   std::fill(std::begin(key.w), std::end(key.w), 0u);
   set.pairs = std::move(pairs.pairs());
   for (Pair& pair : set.pairs) {
-    const std::int64_t lines = reader[reader.place({{pair.window[0], pair.window[1], pair.window[2], pair.window[3]}})].lines;
+    const std::int64_t lines =
+        reader[reader.place({{pair.window[0], pair.window[1], pair.window[2], pair.window[3]}})].lines;
     pair.weight /= lines << kReadingBits;  // toward zero
   }
   std::erase_if(set.pairs, [](const Pair& pair) { return pair.weight == 0; });

@@ -1,20 +1,21 @@
-// Runs numbered tasks on a few threads. Which thread runs which task is left open, so tasks must only add integers or fill own slots.
+// Runs numbered tasks on a few threads. Which thread runs which task is left open, so tasks must only add integers or
+// fill own slots.
 #pragma once
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <heirmark/result.hpp>
 #include <thread>
 #include <vector>
 
-#include <heirmark/result.hpp>
-
 namespace heirmark::scoring {
 
-/// task(i) for i < count. `progress` is called from this thread with the share begun, every 50 ms or more; false, or a task that
-/// returns false, ends it with ErrorCode::stopped.
+/// task(i) for i < count. `progress` is called from this thread with the share begun, every 50 ms or more; false, or a
+/// task that returns false, ends it with ErrorCode::stopped.
 template <class Task>
-[[nodiscard]] Result<void> run_tasks(unsigned threads, std::uint64_t count, const Task& task, const std::function<bool(double)>& progress) {
+[[nodiscard]] Result<void> run_tasks(unsigned threads, std::uint64_t count, const Task& task,
+                                     const std::function<bool(double)>& progress) {
   std::atomic<std::uint64_t> next{0};
   std::atomic<bool> stop{false};
   const auto work = [&](bool caller) {

@@ -2,11 +2,10 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <heirmark/detect.hpp>
 #include <span>
 #include <string>
 #include <vector>
-
-#include <heirmark/detect.hpp>
 
 #include "core/context.hpp"
 #include "scoring/index_table.hpp"
@@ -25,7 +24,9 @@ class WindowBatch {
     for (std::size_t k = 0; k < 4; ++k) column_[k][size_] = window.w[k];
     ++size_;
   }
-  [[nodiscard]] core::Context window(std::size_t i) const noexcept { return {{column_[0][i], column_[1][i], column_[2][i], column_[3][i]}}; }
+  [[nodiscard]] core::Context window(std::size_t i) const noexcept {
+    return {{column_[0][i], column_[1][i], column_[2][i], column_[3][i]}};
+  }
   /// First word of stream(key, window i, domain) for every window.
   [[nodiscard]] std::span<const std::uint32_t> first_words(const core::KeyWords& key, core::Domain domain);
 
@@ -51,7 +52,9 @@ class WindowSet {
 /// Pairs by (window, bin), in order of first occurrence.
 class PairTable {
  public:
-  [[nodiscard]] std::uint64_t hash(const core::Context& window, std::uint32_t bin) const noexcept { return hash_(window, bin); }
+  [[nodiscard]] std::uint64_t hash(const core::Context& window, std::uint32_t bin) const noexcept {
+    return hash_(window, bin);
+  }
   void prefetch(std::uint64_t hash) const noexcept { table_.prefetch(hash); }
   /// The pair's place in pairs(), made with weight 0 if it is new.
   std::uint32_t insert(std::uint64_t hash, const core::Context& window, std::uint32_t bin);

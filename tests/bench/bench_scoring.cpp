@@ -1,9 +1,9 @@
-// Scoring: pairs a second for one key and for many, subkeys a second, words a second, collection, issued choices. One thread.
+// Scoring: pairs a second for one key and for many, subkeys a second, words a second, collection, issued choices. One
+// thread.
 #include <benchmark/benchmark.h>
 
-#include <random>
-
 #include <heirmark/keys.hpp>
+#include <random>
 
 #include "scoring/evaluate.hpp"
 #include "scoring/family.hpp"
@@ -25,8 +25,12 @@ PairSet random_pairs(std::size_t count, int h, bool weighted) {
   set.weighted = weighted;
   set.weight_bits = weighted ? 8 : 0;
   for (std::size_t i = 0; i < count; ++i) {
-    Pair pair{{core::kPad, core::kPad, core::kPad, core::kPad}, static_cast<std::uint16_t>(random() % 2048), static_cast<std::uint8_t>(random() % 16), 1};
-    for (int k = 4 - h; k < 4; ++k) pair.window[static_cast<std::size_t>(k)] = static_cast<std::uint32_t>(random() % 128256);
+    Pair pair{{core::kPad, core::kPad, core::kPad, core::kPad},
+              static_cast<std::uint16_t>(random() % 2048),
+              static_cast<std::uint8_t>(random() % 16),
+              1};
+    for (int k = 4 - h; k < 4; ++k)
+      pair.window[static_cast<std::size_t>(k)] = static_cast<std::uint32_t>(random() % 128256);
     if (weighted) pair.weight = 362 + static_cast<std::int64_t>(random() % 300);
     set.pairs.push_back(pair);
   }
@@ -37,7 +41,9 @@ Secret32 secret() {
   for (std::size_t i = 0; i < 32; ++i) bytes[i] = static_cast<std::uint8_t>(i);
   return Secret32(bytes);
 }
-const Kernel& kernel_at(std::int64_t i) { return *kernels()[std::min(static_cast<std::size_t>(i), kernels().size() - 1)]; }
+const Kernel& kernel_at(std::int64_t i) {
+  return *kernels()[std::min(static_cast<std::size_t>(i), kernels().size() - 1)];
+}
 void per_second(benchmark::State& state, const char* what, double count) {
   state.counters[what] = benchmark::Counter(count, benchmark::Counter::kIsIterationInvariantRate);
 }
@@ -48,9 +54,11 @@ void one_key(benchmark::State& state) {
   const auto columns = PairColumns::make(set, false).value();
   std::mt19937_64 random(2);
   const WindowKeys keys = random_keys(random);
-  for (auto _ : state) benchmark::DoNotOptimize(evaluate(kernel_at(state.range(0)), WordRule::of(profile), columns, keys));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(evaluate(kernel_at(state.range(0)), WordRule::of(profile), columns, keys));
   per_second(state, "pairs", 1 << 18);
-  state.SetLabel(std::string(kernel_at(state.range(0)).name) + " " + std::string(scheme_name(profile.scheme)) + (set.weighted ? " weighted" : ""));
+  state.SetLabel(std::string(kernel_at(state.range(0)).name) + " " + std::string(scheme_name(profile.scheme)) +
+                 (set.weighted ? " weighted" : ""));
 }
 
 void words(benchmark::State& state) {
@@ -99,7 +107,8 @@ void decoys(benchmark::State& state) {
   const WordRule rule = WordRule::of(profiles::standard_2026_11());
   const MemberStatistic live = evaluate(best_kernel(), rule, columns, derive(0));
   constexpr std::uint64_t kMembers = 256;
-  for (auto _ : state) benchmark::DoNotOptimize(evaluate_decoys(best_kernel(), rule, columns, derive, 1, kMembers, 1 << 20, live, 1, {}));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(evaluate_decoys(best_kernel(), rule, columns, derive, 1, kMembers, 1 << 20, live, 1, {}));
   per_second(state, "decoys", kMembers);
   per_second(state, "pairs", static_cast<double>(kMembers) * static_cast<double>(state.range(0)));
 }
@@ -113,7 +122,8 @@ void collection(benchmark::State& state) {
       text.tokens.push_back(static_cast<TokenId>(128256 * u * u * u * u));
     }
   const Secret32 coin = secret();
-  for (auto _ : state) benchmark::DoNotOptimize(collect_pairs(profiles::standard_2026_11(), coin, texts, CountRule::distinct));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(collect_pairs(profiles::standard_2026_11(), coin, texts, CountRule::distinct));
   per_second(state, "tokens", static_cast<double>(state.range(0)));
 }
 
@@ -126,8 +136,10 @@ void issued(benchmark::State& state) {
     for (int t = 0; t < 128; ++t) {
       response.tokens.push_back(static_cast<TokenId>(random() % 5000));
       std::vector<IssuedToken> phat;
-      for (std::uint32_t k = 0; k < 16; ++k) phat.push_back({static_cast<TokenId>(random() % 8000 * 16 + k), (1u << 30) >> (k / 2)});
-      std::sort(phat.begin(), phat.end(), [](const IssuedToken& a, const IssuedToken& b) { return a.p != b.p ? a.p > b.p : a.token < b.token; });
+      for (std::uint32_t k = 0; k < 16; ++k)
+        phat.push_back({static_cast<TokenId>(random() % 8000 * 16 + k), (1u << 30) >> (k / 2)});
+      std::sort(phat.begin(), phat.end(),
+                [](const IssuedToken& a, const IssuedToken& b) { return a.p != b.p ? a.p > b.p : a.token < b.token; });
       std::uint64_t left = 1ull << 32;
       for (auto& entry : phat) left -= entry.p = static_cast<std::uint32_t>(std::min<std::uint64_t>(entry.p, left / 2));
       response.phat.push_back(std::move(phat));
@@ -145,7 +157,11 @@ void issued(benchmark::State& state) {
 }
 }  // namespace
 
-BENCHMARK(one_key)->ArgsProduct({{0, 1, 2}, {1}, {0}})->ArgsProduct({{2}, {3, 4}, {0}})->ArgsProduct({{2}, {1, 3, 4}, {1}})->Unit(benchmark::kMillisecond);
+BENCHMARK(one_key)
+    ->ArgsProduct({{0, 1, 2}, {1}, {0}})
+    ->ArgsProduct({{2}, {3, 4}, {0}})
+    ->ArgsProduct({{2}, {1, 3, 4}, {1}})
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(words)->DenseRange(0, 2)->Unit(benchmark::kMicrosecond);
 BENCHMARK(scores)->DenseRange(0, 2)->Unit(benchmark::kMicrosecond);
 BENCHMARK(derivation)->Unit(benchmark::kMicrosecond);

@@ -1,6 +1,6 @@
-// Null audits at scale: does p <= alpha happen with probability alpha at most? 100,000 audits a case, alpha 1e-2, 1e-3, 1e-4, each case
-// fails with probability at most 1e-9 when the code is right (kit.hpp). Where the statistic is as good as continuous (gumbel, equal weights) the
-// rate must be alpha, not only at most alpha.
+// Null audits at scale: does p <= alpha happen with probability alpha at most? 100,000 audits a case, alpha 1e-2, 1e-3,
+// 1e-4, each case fails with probability at most 1e-9 when the code is right (kit.hpp). Where the statistic is as good
+// as continuous (gumbel, equal weights) the rate must be alpha, not only at most alpha.
 #include <catch2/catch.hpp>
 
 #include "scoring_audits.hpp"
@@ -13,7 +13,9 @@ const std::vector<double> kAlphas{1e-2, 1e-3, 1e-4};
 const Profile& standard() { return profiles::standard_2026_11(); }
 
 /// Runs audits; `text(rng, key)` writes what the suspect wrote. Returns p and e calibrations.
-struct Outcome { kit::Calibration p, e; };
+struct Outcome {
+  kit::Calibration p, e;
+};
 template <class Text>
 Outcome run(std::uint64_t seed, const Profile& profile, CountRule rule, const Text& text, int audits = kAudits) {
   kit::Rng rng(seed);
@@ -43,8 +45,7 @@ std::vector<TokenText> copied_text(kit::Rng& rng, const Key& key) {
   for (TokenText& text : texts)
     while (text.tokens.size() < 60) {
       const TokenText& from = texts[rng.below(2)];
-      if (rng.below(2) == 0)
-        text.tokens.push_back(static_cast<TokenId>(rng.below(8)));
+      if (rng.below(2) == 0) text.tokens.push_back(static_cast<TokenId>(rng.below(8)));
       else
         for (std::size_t k = 0, start = rng.below(18); k < 6; ++k) text.tokens.push_back(from.tokens[start + k]);
     }
@@ -107,7 +108,8 @@ TEST_CASE("null: count rules are never too small") {
 TEST_CASE("null: greenlist and tournament") {
   for (const Profile* profile : {&profiles::greenlist_2026_11(), &profiles::tournament_2026_11()})
     for (const CountRule rule : {CountRule::distinct, CountRule::log2}) {
-      const Outcome out = run(8 + static_cast<std::uint64_t>(profile->scheme), *profile, rule, zipf_text, rule == CountRule::distinct ? kAudits / 2 : kAudits / 5);
+      const Outcome out = run(8 + static_cast<std::uint64_t>(profile->scheme), *profile, rule, zipf_text,
+                              rule == CountRule::distinct ? kAudits / 2 : kAudits / 5);
       CHECK(out.p.too_often() == "");
       CHECK(out.e.too_often() == "");
     }
@@ -128,7 +130,8 @@ TEST_CASE("null: reading with weights of both signs") {
       }
       texts[0].positions.push_back(position);
     }
-    const Detection found = audits::detect(standard(), key, collect_reading_pairs(standard(), key.coin_secret(), texts).value()).value();
+    const Detection found =
+        audits::detect(standard(), key, collect_reading_pairs(standard(), key.coin_secret(), texts).value()).value();
     p.add(found.log_p_prf);
     e.add(-found.log_e);
   }
@@ -142,7 +145,8 @@ TEST_CASE("null: the rank among decoys is super-uniform") {
   // One text for all: the family is what is random. Three classes of about 20 pairs; then one class alone.
   PairSet three, one;
   for (std::uint32_t k = 0; k < 64; ++k) {
-    const Pair pair{{core::kPad, core::kPad, k, k * k}, static_cast<std::uint16_t>(31 * k), static_cast<std::uint8_t>(k % 3), 1};
+    const Pair pair{
+        {core::kPad, core::kPad, k, k * k}, static_cast<std::uint16_t>(31 * k), static_cast<std::uint8_t>(k % 3), 1};
     three.pairs.push_back(pair);
     if (k % 3 == 0) one.pairs.push_back(pair);
   }
@@ -154,7 +158,8 @@ TEST_CASE("null: the rank among decoys is super-uniform") {
     DetectOptions options;
     options.decoys = 19;
     single.add(*scoring::detect_family(family, one, options, scoring::best_kernel()).value().log_p_rank);
-    if (i % 2 == 0) combined.add(*scoring::detect_family(family, three, options, scoring::best_kernel()).value().log_p_rank);
+    if (i % 2 == 0)
+      combined.add(*scoring::detect_family(family, three, options, scoring::best_kernel()).value().log_p_rank);
   }
   CHECK(single.off_nominal() == "");  // multiples of 1/20: exactly uniform
   CHECK(combined.too_often() == "");

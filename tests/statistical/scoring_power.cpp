@@ -1,10 +1,10 @@
-// Power: marked text scores what theory says (specs/statistics.md, "Planning"). Means are checked to 7 standard errors: a false failure has
-// probability below 3e-12 for each (normal limit; the scores' fourth moment is small against n).
+// Power: marked text scores what theory says (specs/statistics.md, "Planning"). Means are checked to 7 standard errors:
+// a false failure has probability below 3e-12 for each (normal limit; the scores' fourth moment is small against n).
 #include <boost/math/special_functions/digamma.hpp>
 #include <catch2/catch.hpp>
 
-#include "scoring_audits.hpp"
 #include "marks/score.hpp"
+#include "scoring_audits.hpp"
 
 using namespace audits;
 
@@ -40,7 +40,8 @@ TEST_CASE("power: a token of probability p scores the harmonic number of 1/p") {
 }
 
 TEST_CASE("power: marked text convicts its own key and no other") {
-  // 8 equally likely tokens: H_8 = 2.718 a window position against 1. 300 tokens make about 150 pairs: a sum of 408 +- 15, where 300 is p = 1e-23.
+  // 8 equally likely tokens: H_8 = 2.718 a window position against 1. 300 tokens make about 150 pairs: a sum of 408 +-
+  // 15, where 300 is p = 1e-23.
   kit::Rng rng(22);
   const Profile& profile = profiles::standard_2026_11();
   double worst = -HUGE_VAL, least = HUGE_VAL, e = HUGE_VAL;
@@ -50,7 +51,8 @@ TEST_CASE("power: marked text convicts its own key and no other") {
     for (TokenText& text : texts)
       for (int t = 0; t < 20; ++t) text.tokens.push_back(marked_token(profile, key, text.tokens, rng, 256));
     const PairSet pairs = collect(profile, key, texts);
-    const Detection own = audits::detect(profile, key, pairs).value(), foreign = audits::detect(profile, other, pairs).value();
+    const Detection own = audits::detect(profile, key, pairs).value(),
+                    foreign = audits::detect(profile, other, pairs).value();
     worst = std::max(worst, own.log_p_prf);
     e = std::min(e, own.log_e);
     least = std::min(least, foreign.log_p_prf);

@@ -42,7 +42,8 @@ TEST_CASE("a pair counts once; bins, not tokens, make pairs") {
 
 TEST_CASE("prompt tokens make windows, are not scored, and taint their windows in every text") {
   const Secret32 coin = naive::secret(1);
-  // Prompt positions of text 2 have the windows (), (4), (4 5): text 1 loses the position after 4 5, though it comes first.
+  // Prompt positions of text 2 have the windows (), (4), (4 5): text 1 loses the position after 4 5, though it comes
+  // first.
   const std::vector<TokenText> texts{{{8, 4, 5, 6, 1}, 0}, {{4, 5, 6, 7}, 3}};
   const PairSet set = must(collect_pairs(always(), coin, texts, CountRule::distinct));
   CHECK(simple(set) == Simple{{kNone, 8, 4}, {8, 4, 5}, {5, 6, 1}, {5, 6, 7}});
@@ -59,7 +60,8 @@ TEST_CASE("the coin takes whole windows out") {
   CHECK(none.pairs.empty());
   CHECK(none.off_coin + none.tainted == none.positions);
   std::size_t kept = 0;
-  for (const Pair& pair : all.pairs) kept += core::coin_is_window(naive::words_of(coin), naive::context_of(pair), 1ull << 31) ? 1u : 0u;
+  for (const Pair& pair : all.pairs)
+    kept += core::coin_is_window(naive::words_of(coin), naive::context_of(pair), 1ull << 31) ? 1u : 0u;
   CHECK(kept == half.pairs.size());
   CHECK(half.pairs.size() > all.pairs.size() / 3);
   CHECK(half.pairs.size() < all.pairs.size() * 2 / 3);
@@ -75,7 +77,8 @@ TEST_CASE("collection equals the plain reading of the specification") {
           profile.window = h;
           profile.share_q32 = share;
           const auto texts = naive::texts(static_cast<std::uint64_t>(h), 60, 70, 60, prompts);
-          const PairSet expected = naive::collect(profile, coin, texts, rule), got = must(collect_pairs(profile, coin, texts, rule));
+          const PairSet expected = naive::collect(profile, coin, texts, rule),
+                        got = must(collect_pairs(profile, coin, texts, rule));
           INFO("h " << h << " share " << share << " rule " << count_rule_name(rule));
           CHECK(naive::same(expected.pairs, got.pairs));
           CHECK(expected.positions == got.positions);
@@ -123,6 +126,7 @@ TEST_CASE("bad tokens and bad profiles are refused with their place") {
 }
 
 TEST_CASE("names of count rules") {
-  for (const CountRule rule : {CountRule::distinct, CountRule::sqrt2, CountRule::log2}) CHECK(parse_count_rule(count_rule_name(rule)).value() == rule);
+  for (const CountRule rule : {CountRule::distinct, CountRule::sqrt2, CountRule::log2})
+    CHECK(parse_count_rule(count_rule_name(rule)).value() == rule);
   CHECK(parse_count_rule("cube").error().code == ErrorCode::bad_input);
 }

@@ -1,6 +1,5 @@
 #include <catch2/catch.hpp>
 #include <cmath>
-
 #include <heirmark/stats.hpp>
 
 #include "naive.hpp"
@@ -19,7 +18,8 @@ MemberStatistic statistic_of(const Opening& opening, const PairSet& set, std::ui
 bool same(const Detection& a, const Detection& b) {
   const auto classes = [](const Detection& d) {
     std::vector<Integer> out;
-    for (const auto& c : d.classes) out.insert(out.end(), {Integer{c.window_class}, Integer(c.pairs), Integer(c.ge), c.statistic});
+    for (const auto& c : d.classes)
+      out.insert(out.end(), {Integer{c.window_class}, Integer(c.pairs), Integer(c.ge), c.statistic});
     return out;
   };
   const auto growth = [](const Detection& d) {
@@ -27,9 +27,11 @@ bool same(const Detection& a, const Detection& b) {
     for (const auto& g : d.growth) out.insert(out.end(), {static_cast<double>(g.n), g.log_p, g.log_e});
     return out;
   };
-  return a.n == b.n && a.statistic == b.statistic && a.value == b.value && a.log_p_prf == b.log_p_prf && a.log_p_rank == b.log_p_rank &&
-         a.log_p_saddlepoint == b.log_p_saddlepoint && a.log_p == b.log_p && a.log_e == b.log_e && classes(a) == classes(b) &&
-         growth(a) == growth(b) && a.histogram.counts == b.histogram.counts && a.histogram.low == b.histogram.low && a.histogram.width == b.histogram.width;
+  return a.n == b.n && a.statistic == b.statistic && a.value == b.value && a.log_p_prf == b.log_p_prf &&
+         a.log_p_rank == b.log_p_rank && a.log_p_saddlepoint == b.log_p_saddlepoint && a.log_p == b.log_p &&
+         a.log_e == b.log_e && classes(a) == classes(b) && growth(a) == growth(b) &&
+         a.histogram.counts == b.histogram.counts && a.histogram.low == b.histogram.low &&
+         a.histogram.width == b.histogram.width;
 }
 }  // namespace
 
@@ -47,7 +49,8 @@ TEST_CASE("detection of each scheme and rule, piece by piece") {
       const MemberStatistic live = statistic_of(opening, set, 60);
       CHECK(got.statistic == live.total());
       CHECK(got.n == set.pairs.size());
-      const double unit = (opening.profile().scheme == Scheme::gumbel ? 0x1p-24 : 1.0) * (rule == CountRule::distinct ? 1.0 : 0x1p-8);
+      const double unit =
+          (opening.profile().scheme == Scheme::gumbel ? 0x1p-24 : 1.0) * (rule == CountRule::distinct ? 1.0 : 0x1p-8);
       CHECK(got.value == Approx(static_cast<double>(live.total()) * unit).epsilon(1e-14));
 
       // Ranks and histogram: decoys 61, 62, 63, 0, .. 16.
@@ -62,7 +65,10 @@ TEST_CASE("detection of each scheme and rule, piece by piece") {
       for (const ClassResult& c : got.classes) {
         CHECK(c.ge == ge[c.window_class]);
         CHECK(c.statistic == live.by_class[c.window_class]);
-        CHECK(c.pairs == static_cast<std::uint64_t>(std::count_if(set.pairs.begin(), set.pairs.end(), [&](const Pair& pair) { return pair.window_class == c.window_class; })));
+        CHECK(c.pairs ==
+              static_cast<std::uint64_t>(std::count_if(set.pairs.begin(), set.pairs.end(), [&](const Pair& pair) {
+                return pair.window_class == c.window_class;
+              })));
         ranks.push_back({c.ge, c.pairs});
       }
       CHECK(*got.log_p_rank == stats::stouffer_ranks(ranks, 20).log_p);
@@ -72,7 +78,9 @@ TEST_CASE("detection of each scheme and rule, piece by piece") {
       for (std::size_t bin = 0; bin < 64; ++bin) {
         const Integer from = got.histogram.low + static_cast<Integer>(bin) * got.histogram.width;
         CHECK(got.histogram.counts[bin] ==
-              static_cast<std::uint64_t>(std::count_if(totals.begin(), totals.end(), [&](Integer x) { return x >= from && x < from + got.histogram.width; })));
+              static_cast<std::uint64_t>(std::count_if(totals.begin(), totals.end(), [&](Integer x) {
+                return x >= from && x < from + got.histogram.width;
+              })));
       }
       totals.push_back(live.total());
       CHECK(got.histogram.low == *std::min_element(totals.begin(), totals.end()));
@@ -84,8 +92,10 @@ TEST_CASE("detection of each scheme and rule, piece by piece") {
           CHECK(got.log_p_prf == Approx(stats::log_gamma_tail(got.n, got.value)).epsilon(1e-12));
           CHECK(got.log_e == Approx(stats::log_e_exponential(got.n, got.value)).epsilon(1e-12));
         }
-        if (opening.profile().scheme == Scheme::tournament) CHECK(got.log_p_prf == stats::log_binomial_tail(got.n * 30, 0.5, static_cast<std::uint64_t>(got.statistic)));
-        if (opening.profile().scheme == Scheme::greenlist) CHECK(got.log_p_prf == stats::log_binomial_tail(got.n, 0.25, static_cast<std::uint64_t>(got.statistic)));
+        if (opening.profile().scheme == Scheme::tournament)
+          CHECK(got.log_p_prf == stats::log_binomial_tail(got.n * 30, 0.5, static_cast<std::uint64_t>(got.statistic)));
+        if (opening.profile().scheme == Scheme::greenlist)
+          CHECK(got.log_p_prf == stats::log_binomial_tail(got.n, 0.25, static_cast<std::uint64_t>(got.statistic)));
       } else {
         CHECK(got.log_p_saddlepoint.has_value());
       }
@@ -110,7 +120,9 @@ TEST_CASE("a weighted sum of equal weights has the plain p, bounded from above")
   const Opening opening = test::opening(2, 16, 3, "window-only-2026-11");
   PairSet set = pairs_of(opening, CountRule::distinct);
   // Pairs on which this member did well: evidence.
-  std::erase_if(set.pairs, [&](const Pair& pair) { return naive::integer(opening.profile(), test::window_keys(opening, 3), pair) < 1 << 23; });
+  std::erase_if(set.pairs, [&](const Pair& pair) {
+    return naive::integer(opening.profile(), test::window_keys(opening, 3), pair) < 1 << 23;
+  });
   const Detection plain = detect(opening, set, {}).value();
   set.weighted = true;
   set.weight_bits = 8;
@@ -184,7 +196,13 @@ TEST_CASE("reading: weights by hand") {
   constexpr std::uint32_t half = 1u << 31, quarter = 1u << 30;
   std::vector<ReadingText> texts(2);
   // Windows: () (1) (1 1) (1 1) (1 1): the last two meet again in their own line.
-  texts[0] = {{1, 1, 1, 1, 1}, 0, {{{{7, half}}, {}}, {{{7, quarter}, {2055, quarter}}, {{8, half}}}, {{{9, half}}, {}}, {{{9, half}}, {}}, {{{9, half}}, {}}}};
+  texts[0] = {{1, 1, 1, 1, 1},
+              0,
+              {{{{7, half}}, {}},
+               {{{7, quarter}, {2055, quarter}}, {{8, half}}},
+               {{{9, half}}, {}},
+               {{{9, half}}, {}},
+               {{{9, half}}, {}}}};
   // Prompt 1 position: () is tainted. (1) is met again, in another line; then (1 2).
   texts[1] = {{1, 2, 3}, 1, {{{{7, quarter}, {9, 1}}, {}}, {{}, {{5, 100}}}}};
   const PairSet set = collect_reading_pairs(profile, coin, texts).value();
@@ -193,7 +211,8 @@ TEST_CASE("reading: weights by hand") {
   CHECK((set.positions == 7 && set.tainted == 1 && set.repeats == 2 && set.off_coin == 0));
   // (1): bin 7: (1/2 + 1/4)/2, bin 8: -1/2/2, bin 9: 2^-32/2 -> 0. (1 1): bin 9: 1/2. (1 2): bin 5: -100/2^16 -> 0.
   REQUIRE(set.pairs.size() == 3);
-  CHECK((set.pairs[0].bin == 7 && set.pairs[0].weight == 24576 && set.pairs[0].window[3] == 1 && set.pairs[0].window[2] == 0xFFFFFFFFu));
+  CHECK((set.pairs[0].bin == 7 && set.pairs[0].weight == 24576 && set.pairs[0].window[3] == 1 &&
+         set.pairs[0].window[2] == 0xFFFFFFFFu));
   CHECK((set.pairs[1].bin == 8 && set.pairs[1].weight == -16384));
   CHECK((set.pairs[2].bin == 9 && set.pairs[2].weight == 32768 && set.pairs[2].window[2] == 1));
   texts[1].positions.pop_back();
@@ -201,7 +220,8 @@ TEST_CASE("reading: weights by hand") {
   texts[1].positions.push_back({{{5, 1}, {5, 1}}, {}});
   CHECK(collect_reading_pairs(profile, coin, texts).error().message == "text 2, position 2, top: a token twice");
   texts[1].positions.back() = {{}, {{5, 0xFFFFFFFFu}, {6, 2}}};
-  CHECK(collect_reading_pairs(profile, coin, texts).error().message == "text 2, position 2, base: probabilities sum to more than 1");
+  CHECK(collect_reading_pairs(profile, coin, texts).error().message ==
+        "text 2, position 2, base: probabilities sum to more than 1");
 }
 
 TEST_CASE("reading: signed weights are scored against the accuser") {
@@ -220,7 +240,8 @@ TEST_CASE("reading: signed weights are scored against the accuser") {
     }
   const PairSet set = collect_reading_pairs(opening.profile(), opening.coin(), texts).value();
   CHECK(set.off_coin > 0);
-  const auto negative = std::count_if(set.pairs.begin(), set.pairs.end(), [](const Pair& pair) { return pair.weight < 0; });
+  const auto negative =
+      std::count_if(set.pairs.begin(), set.pairs.end(), [](const Pair& pair) { return pair.weight < 0; });
   CHECK(negative > 100);
   DetectOptions options;
   options.decoys = 10;

@@ -20,15 +20,21 @@ std::int32_t race(const core::KeyWords& row, const std::vector<IssuedToken>& pha
   long double best = INFINITY;
   std::uint32_t winner = 0;
   for (const auto& [bin, p] : mass) {
-    const std::uint64_t word = static_cast<std::uint64_t>(core::stream_word(row, core::kBinsCoarse, bin)) << 32 | core::stream_word(row, core::kBinsFine, bin);
+    const std::uint64_t word = static_cast<std::uint64_t>(core::stream_word(row, core::kBinsCoarse, bin)) << 32 |
+                               core::stream_word(row, core::kBinsFine, bin);
     if (const long double time = exponential(word) / p; time < best) best = time, winner = bin;
   }
-  if (sum < 1ull << 32 && exponential(core::stream_word64(row, core::kRest, 0)) / static_cast<long double>((1ull << 32) - sum) < best) return -1;
+  if (sum < 1ull << 32 &&
+      exponential(core::stream_word64(row, core::kRest, 0)) / static_cast<long double>((1ull << 32) - sum) < best)
+    return -1;
   std::int32_t choice = -1;
   best = INFINITY;
   for (std::size_t i = 0; i < phat.size(); ++i)
     if (phat[i].token % 2048 == winner)
-      if (const long double time = exponential(core::stream_word64(row, core::kInner, phat[i].token / 2048)) / phat[i].p; time < best) best = time, choice = static_cast<std::int32_t>(i);
+      if (const long double time =
+              exponential(core::stream_word64(row, core::kInner, phat[i].token / 2048)) / phat[i].p;
+          time < best)
+        best = time, choice = static_cast<std::int32_t>(i);
   return choice;
 }
 
@@ -44,7 +50,8 @@ std::vector<IssuedToken> distribution(std::mt19937_64& random, std::size_t count
     out.push_back({token, p});
     if (left < 4) break;
   }
-  std::sort(out.begin(), out.end(), [](const IssuedToken& a, const IssuedToken& b) { return a.p != b.p ? a.p > b.p : a.token < b.token; });
+  std::sort(out.begin(), out.end(),
+            [](const IssuedToken& a, const IssuedToken& b) { return a.p != b.p ? a.p > b.p : a.token < b.token; });
   return out;
 }
 
@@ -97,9 +104,12 @@ TEST_CASE("modes and usable positions by the plain reading of the specification"
         tokens.push_back(log[d].tokens[t]);
         if (core::coin_is_window(naive::words_of(opening.coin()), context, 1ull << 31) && history.insert(w).second) {
           if (!met.insert(w).second) continue;
-          expected.push_back({d, t, true, race(core::hchacha20(keys.by_class[core::window_class(context)], context), log[d].phat[t])});
+          expected.push_back(
+              {d, t, true, race(core::hchacha20(keys.by_class[core::window_class(context)], context), log[d].phat[t])});
         } else {
-          expected.push_back({d, t, false, race(core::hchacha20(account, core::issuance_context(log[d].request_id.bytes.data(), t)), log[d].phat[t])});
+          expected.push_back({d, t, false,
+                              race(core::hchacha20(account, core::issuance_context(log[d].request_id.bytes.data(), t)),
+                                   log[d].phat[t])});
         }
       }
     }
@@ -107,7 +117,10 @@ TEST_CASE("modes and usable positions by the plain reading of the specification"
     REQUIRE(got.size() == expected.size());
     std::size_t wrong = 0, windows = 0;
     for (std::size_t i = 0; i < got.size(); ++i) {
-      wrong += got[i].response != expected[i].response || got[i].position != expected[i].position || got[i].window != expected[i].window || got[i].choice != expected[i].choice ? 1u : 0u;
+      wrong += got[i].response != expected[i].response || got[i].position != expected[i].position ||
+                       got[i].window != expected[i].window || got[i].choice != expected[i].choice
+                   ? 1u
+                   : 0u;
       windows += got[i].window ? 1u : 0u;
     }
     CHECK(wrong == 0);
@@ -131,17 +144,23 @@ TEST_CASE("every fault of a ledger is named with its place") {
   };
   CHECK(fault([](auto&) {}) == "ok");
   CHECK(fault([](auto& log) { log[1].phat[2].clear(); }) == "response 1, position 2: an empty distribution");
-  CHECK(fault([](auto& log) { log[1].phat[2][1].token = 4; }) == "response 1, position 2: entries not sorted by probability, then by token");
-  CHECK(fault([](auto& log) { log[1].phat[2][2].p = 1001; }) == "response 1, position 2: entries not sorted by probability, then by token");
+  CHECK(fault([](auto& log) { log[1].phat[2][1].token = 4; }) ==
+        "response 1, position 2: entries not sorted by probability, then by token");
+  CHECK(fault([](auto& log) { log[1].phat[2][2].p = 1001; }) ==
+        "response 1, position 2: entries not sorted by probability, then by token");
   CHECK(fault([](auto& log) { log[1].phat[2][2].token = 9; }) == "response 1, position 2: a token twice");
   CHECK(fault([](auto& log) { log[1].phat[2][2].p = 0; }) == "response 1, position 2: a probability of 0");
-  CHECK(fault([](auto& log) { log[1].phat[2][2].token = kMaxVocab; }) == "response 1, position 2: a token id out of range");
-  CHECK(fault([](auto& log) { log[1].phat[2] = {{5, 0xFFFFFFFFu}, {9, 2}}; }) == "response 1, position 2: probabilities sum to more than 1");
+  CHECK(fault([](auto& log) { log[1].phat[2][2].token = kMaxVocab; }) ==
+        "response 1, position 2: a token id out of range");
+  CHECK(fault([](auto& log) {
+          log[1].phat[2] = {{5, 0xFFFFFFFFu}, {9, 2}};
+        }) == "response 1, position 2: probabilities sum to more than 1");
   CHECK(fault([](auto& log) { log[1].phat[2] = {{5, 0xFFFFFFFFu}, {9, 1}}; }) == "ok");
   CHECK(fault([](auto& log) { log[1].phat.pop_back(); }) == "response 1: 3 distributions for 4 tokens");
   CHECK(fault([](auto& log) { log[1].tokens[0] = kMaxVocab; }) == "response 1: token id 1048576 is out of range");
   CHECK(fault([](auto& log) { log[1].prompt = {kNoToken}; }) == "response 1: token id 4294967295 is out of range");
-  CHECK(fault([](auto& log) { log[2].request_id = log[0].request_id; }) == "response 2: its request id has occurred before");
+  CHECK(fault([](auto& log) { log[2].request_id = log[0].request_id; }) ==
+        "response 2: its request id has occurred before");
   CHECK(fault([](auto& log) { log[2].account = "A"; }) == "response 2: no account name: A");
   CHECK(issued_choices(test::opening(8, 16, 7, "greenlist-2026-11"), {}).error().code == ErrorCode::usage);
   CHECK(issued_choices(opening, {}, 16).error().code == ErrorCode::usage);

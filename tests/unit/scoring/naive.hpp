@@ -2,12 +2,11 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <heirmark/detect.hpp>
 #include <map>
 #include <random>
 #include <set>
 #include <vector>
-
-#include <heirmark/detect.hpp>
 
 #include "core/context.hpp"
 #include "marks/score.hpp"
@@ -24,7 +23,9 @@ inline std::vector<std::uint32_t> window_of(const std::vector<TokenId>& tokens, 
   return w;
 }
 inline core::Context context_of(const std::vector<std::uint32_t>& w) { return {{w[0], w[1], w[2], w[3]}}; }
-inline core::Context context_of(const Pair& pair) { return {{pair.window[0], pair.window[1], pair.window[2], pair.window[3]}}; }
+inline core::Context context_of(const Pair& pair) {
+  return {{pair.window[0], pair.window[1], pair.window[2], pair.window[3]}};
+}
 
 inline Secret32 secret(std::uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -41,7 +42,8 @@ inline scoring::WindowKeys window_keys(std::uint64_t seed) {
   return out;
 }
 
-inline PairSet collect(const Profile& profile, const Secret32& coin, const std::vector<TokenText>& texts, CountRule rule) {
+inline PairSet collect(const Profile& profile, const Secret32& coin, const std::vector<TokenText>& texts,
+                       CountRule rule) {
   PairSet out;
   std::set<std::vector<std::uint32_t>> tainted;
   for (const TokenText& text : texts)
@@ -72,7 +74,8 @@ inline PairSet collect(const Profile& profile, const Secret32& coin, const std::
 }
 
 inline std::uint32_t coarse(const scoring::WindowKeys& keys, const Pair& pair) {
-  return core::stream_word(core::hchacha20(keys.by_class[pair.window_class], context_of(pair)), core::kBinsCoarse, pair.bin);
+  return core::stream_word(core::hchacha20(keys.by_class[pair.window_class], context_of(pair)), core::kBinsCoarse,
+                           pair.bin);
 }
 
 /// Integer x of a pair.
@@ -82,7 +85,8 @@ inline std::int64_t integer(const Profile& profile, const scoring::WindowKeys& k
     case Scheme::gumbel:
       if (pair.weight > 0) return marks::score_exact(c);
       return c == 0 ? 1 << 30 : std::int64_t{marks::score_exact(c - 1)} + 1;
-    case Scheme::greenlist: return c < profile.gamma_q32 ? 1 : 0;
+    case Scheme::greenlist:
+      return c < profile.gamma_q32 ? 1 : 0;
     case Scheme::tournament: {
       int ones = 0;
       for (int layer = 1; layer <= profile.layers; ++layer) ones += static_cast<int>(c >> (32 - layer) & 1);
@@ -91,7 +95,8 @@ inline std::int64_t integer(const Profile& profile, const scoring::WindowKeys& k
   }
   return 0;
 }
-inline MemberStatistic statistic(const Profile& profile, const scoring::WindowKeys& keys, const std::vector<Pair>& pairs) {
+inline MemberStatistic statistic(const Profile& profile, const scoring::WindowKeys& keys,
+                                 const std::vector<Pair>& pairs) {
   MemberStatistic out;
   for (const Pair& pair : pairs) out.by_class[pair.window_class] += Integer{pair.weight} * integer(profile, keys, pair);
   return out;
@@ -105,13 +110,15 @@ inline bool same(const std::vector<Pair>& a, const std::vector<Pair>& b) {
 }
 
 /// Texts with many repeats: `count` texts of `length` tokens below `vocab`, the first of each being prompt.
-inline std::vector<TokenText> texts(std::uint64_t seed, std::size_t count, std::size_t length, std::uint32_t vocab, bool prompts) {
+inline std::vector<TokenText> texts(std::uint64_t seed, std::size_t count, std::size_t length, std::uint32_t vocab,
+                                    bool prompts) {
   std::mt19937_64 random(seed);
   std::vector<TokenText> out(count);
   for (TokenText& text : out) {
     for (std::size_t t = 0; t < length; ++t) {
       const double u = std::ldexp(static_cast<double>(random() >> 11), -53);
-      text.tokens.push_back(static_cast<TokenId>(static_cast<double>(vocab) * u * u * u) * 97);  // few tokens often; some share bins
+      text.tokens.push_back(static_cast<TokenId>(static_cast<double>(vocab) * u * u * u) *
+                            97);  // few tokens often; some share bins
     }
     if (prompts) text.prompt_tokens = random() % 4;
   }

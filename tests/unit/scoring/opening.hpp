@@ -1,8 +1,7 @@
 // Openings for tests, made from a number.
 #pragma once
-#include <string>
-
 #include <heirmark/keys.hpp>
+#include <string>
 
 #include "naive.hpp"
 
@@ -19,9 +18,11 @@ inline std::string hex(std::span<const std::uint8_t> bytes) {
 
 inline Opening opening(std::uint64_t seed, std::uint32_t family_size, std::uint32_t live, const std::string& profile) {
   const EpochSecret epoch(naive::secret(seed));
-  const std::string text = "{\"familySecret\":\"" + hex(epoch.expose_family_secret().expose_secret()) + "\",\"familySize\":" + std::to_string(family_size) +
-                           ",\"keyId\":\"" + epoch.key_id() + "\",\"liveIndex\":" + std::to_string(live) + ",\"nonce\":\"" + std::string(64, '0') +
-                           "\",\"path\":\"acme/2026-11\",\"profile\":\"" + profile + "\",\"type\":\"heirmark/opening/v1\"}\n";
+  const std::string text = "{\"familySecret\":\"" + hex(epoch.expose_family_secret().expose_secret()) +
+                           "\",\"familySize\":" + std::to_string(family_size) + ",\"keyId\":\"" + epoch.key_id() +
+                           "\",\"liveIndex\":" + std::to_string(live) + ",\"nonce\":\"" + std::string(64, '0') +
+                           "\",\"path\":\"acme/2026-11\",\"profile\":\"" + profile +
+                           "\",\"type\":\"heirmark/opening/v1\"}\n";
   auto out = Opening::parse(text);
   if (!out) throw std::runtime_error(out.error().message);
   return std::move(out).value();

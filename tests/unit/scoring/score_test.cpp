@@ -1,9 +1,10 @@
+#include "marks/score.hpp"
+
 #include <boost/multiprecision/cpp_bin_float.hpp>
 #include <catch2/catch.hpp>
 #include <random>
 #include <vector>
 
-#include "marks/score.hpp"
 #include "scoring/kernel.hpp"
 
 using namespace heirmark;
@@ -65,7 +66,8 @@ TEST_CASE("score where the double path cannot tell") {
   for (const auto* kernel : scoring::kernels()) {
     kernel->scores(near.data(), near.size(), out.data());
     std::uint64_t wrong = 0;
-    for (std::size_t i = 0; i < near.size(); ++i) wrong += out[i] != marks::score_exact(near[i]) || out[i] != score_by_logarithm(near[i]) ? 1u : 0u;
+    for (std::size_t i = 0; i < near.size(); ++i)
+      wrong += out[i] != marks::score_exact(near[i]) || out[i] != score_by_logarithm(near[i]) ? 1u : 0u;
     CHECK(wrong == 0);
   }
 }

@@ -1,9 +1,8 @@
 // specs/vectors/detect.json: everything that an independent implementation found.
 #include <catch2/catch.hpp>
 #include <fstream>
-#include <sstream>
-
 #include <heirmark/keys.hpp>
+#include <sstream>
 
 #include "json/value.hpp"
 #include "marks/score.hpp"
@@ -47,7 +46,9 @@ std::vector<TokenId> tokens(const json::Value& line, const char* name) {
 }
 std::vector<IssuedToken> distribution(const json::Value& value) {
   std::vector<IssuedToken> out;
-  for (const auto& entry : *value.if_array()) out.push_back({static_cast<TokenId>(number((*entry.if_array())[0])), static_cast<std::uint32_t>(number((*entry.if_array())[1]))});
+  for (const auto& entry : *value.if_array())
+    out.push_back({static_cast<TokenId>(number((*entry.if_array())[0])),
+                   static_cast<std::uint32_t>(number((*entry.if_array())[1]))});
   return out;
 }
 std::size_t prompt_tokens(const json::Value& line) {
@@ -67,7 +68,8 @@ void compare(const json::Value& expected, const Opening& opening, const PairSet&
   REQUIRE(set.pairs.size() == pairs.size());
   const auto keys = test::window_keys(opening, opening.live_index());
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    for (std::size_t k = 0; k < 4; ++k) CHECK(number(list(pairs[i], "window")[k]) == std::int64_t{set.pairs[i].window[k]});
+    for (std::size_t k = 0; k < 4; ++k)
+      CHECK(number(list(pairs[i], "window")[k]) == std::int64_t{set.pairs[i].window[k]});
     CHECK(number(pairs[i], "bin") == std::int64_t{set.pairs[i].bin});
     CHECK(number(pairs[i], "class") == std::int64_t{set.pairs[i].window_class});
     CHECK(number(pairs[i], "weight") == set.pairs[i].weight);
@@ -102,13 +104,15 @@ void compare(const json::Value& expected, const Opening& opening, const PairSet&
   CHECK(text(histogram, "low") == decimal(got.histogram.low));
   CHECK(text(histogram, "width") == decimal(got.histogram.width));
   CHECK(decimal(got.histogram.live) == text(expected, "statistic"));
-  for (std::size_t k = 0; k < 64; ++k) CHECK(number(list(histogram, "counts")[k]) == static_cast<std::int64_t>(got.histogram.counts[k]));
+  for (std::size_t k = 0; k < 64; ++k)
+    CHECK(number(list(histogram, "counts")[k]) == static_cast<std::int64_t>(got.histogram.counts[k]));
 }
 }  // namespace
 
 TEST_CASE("vectors: score' and weights") {
   for (const auto& entry : list(vectors(), "score_up"))
-    CHECK(marks::score_up(static_cast<std::uint32_t>(number((*entry.if_array())[0]))) == number((*entry.if_array())[1]));
+    CHECK(marks::score_up(static_cast<std::uint32_t>(number((*entry.if_array())[0]))) ==
+          number((*entry.if_array())[1]));
   for (const auto& entry : list(vectors(), "weights")) {
     const auto& row = *entry.if_array();
     CHECK(marks::sqrt_weight(static_cast<std::uint64_t>(number(row[0]))) == number(row[1]));
@@ -125,7 +129,10 @@ TEST_CASE("vectors: C1 text") {
       const json::Value parsed = parse(*line.if_string());
       texts.push_back({tokens(parsed, "tokens"), prompt_tokens(parsed)});
     }
-    compare(expected, opening, collect_pairs(opening.profile(), opening.coin(), texts, parse_count_rule(text(expected, "count_rule")).value()).value());
+    compare(
+        expected, opening,
+        collect_pairs(opening.profile(), opening.coin(), texts, parse_count_rule(text(expected, "count_rule")).value())
+            .value());
   }
 }
 
@@ -139,7 +146,8 @@ TEST_CASE("vectors: C1 reading") {
       ReadingText one{tokens(parsed, "tokens"), prompt_tokens(parsed), {}};
       for (const auto& top : list(parsed, "top")) one.positions.push_back({distribution(top), {}});
       if (const auto* base = parsed.find("base"))
-        for (std::size_t t = 0; t < one.positions.size(); ++t) one.positions[t].base = distribution((*base->if_array())[t]);
+        for (std::size_t t = 0; t < one.positions.size(); ++t)
+          one.positions[t].base = distribution((*base->if_array())[t]);
       texts.push_back(std::move(one));
     }
     compare(expected, opening, collect_reading_pairs(opening.profile(), opening.coin(), texts).value());
@@ -155,7 +163,8 @@ TEST_CASE("vectors: issued choices") {
       const json::Value parsed = parse(*line.if_string());
       IssuedResponse response;
       const std::string& id = text(parsed, "request_id");
-      for (std::size_t k = 0; k < 12; ++k) response.request_id.bytes[k] = static_cast<std::uint8_t>(std::stoi(id.substr(2 * k, 2), nullptr, 16));
+      for (std::size_t k = 0; k < 12; ++k)
+        response.request_id.bytes[k] = static_cast<std::uint8_t>(std::stoi(id.substr(2 * k, 2), nullptr, 16));
       response.account = text(parsed, "account");
       response.prompt = tokens(parsed, "prompt");
       response.tokens = tokens(parsed, "tokens");
@@ -167,7 +176,8 @@ TEST_CASE("vectors: issued choices") {
     REQUIRE(got.size() == choices.size());
     for (std::size_t i = 0; i < got.size(); ++i) {
       const json::Array& row = *choices[i].if_array();
-      CHECK((number(row[0]) == got[i].response && number(row[1]) == got[i].position && number(row[2]) == (got[i].window ? 1 : 0) && number(row[3]) == got[i].choice));
+      CHECK((number(row[0]) == got[i].response && number(row[1]) == got[i].position &&
+             number(row[2]) == (got[i].window ? 1 : 0) && number(row[3]) == got[i].choice));
     }
   }
 }
