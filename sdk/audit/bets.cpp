@@ -151,7 +151,10 @@ std::string micro_string(std::int64_t micro) {
   const std::uint64_t size = micro < 0 ? 0 - static_cast<std::uint64_t>(micro) : static_cast<std::uint64_t>(micro);
   std::string fraction = std::to_string(size % 1'000'000);
   fraction.insert(0, 6 - fraction.size(), '0');
-  return (micro < 0 && size > 0 ? "-" : "") + std::to_string(size / 1'000'000) + "." + fraction;
+  std::string out = std::to_string(size / 1'000'000);
+  out.append(1, '.').append(fraction);
+  if (micro < 0) out.insert(out.begin(), '-');
+  return out;
 }
 
 }  // namespace heirmark::audit

@@ -32,7 +32,9 @@ Result<void> write_folder(const fs::path& folder, const std::vector<NewFile>& fi
   if (!target.has_filename()) target = target.parent_path();
   const auto id = random_id();
   if (!id) return id.error();
-  const fs::path temporary = target.parent_path() / ("." + target.filename().string() + "." + *id);
+  std::string hidden(1, '.');
+  hidden.append(target.filename().string()).append(1, '.').append(*id);
+  const fs::path temporary = target.parent_path() / hidden;
   const auto write = [&]() -> Result<void> {
     for (const NewFile& file : files) {
       const fs::path path = temporary / file.path;

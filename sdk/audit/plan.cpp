@@ -189,15 +189,14 @@ Result<void> Plan::validate() const {
 std::vector<ChannelPlan> default_channels(bool prompts, bool ledger) {
   const ChannelPlan c1{.channel = Channel::c1, .weight = ledger ? 200'000u : 1'000'000u, .texts = 500, .tokens_per_text = 128,
                        .count_rule = CountRule::distinct, .decoys = 4095, .temperature_milli = 1000, .samples = 0, .top = 0};
-  ChannelPlan c2 = c1, c3 = c1;
-  c2 = ChannelPlan{.channel = Channel::c2, .weight = prompts ? 100'000u : 200'000u, .texts = 0, .tokens_per_text = 0,
+  const ChannelPlan c2{.channel = Channel::c2, .weight = prompts ? 100'000u : 200'000u, .texts = 0, .tokens_per_text = 0,
                    .count_rule = CountRule::distinct, .decoys = 0, .temperature_milli = 1000, .samples = 4, .top = 0};
-  c3 = ChannelPlan{.channel = Channel::c3, .weight = prompts ? 700'000u : 800'000u, .texts = 0, .tokens_per_text = 0,
+  const ChannelPlan c3{.channel = Channel::c3, .weight = prompts ? 700'000u : 800'000u, .texts = 0, .tokens_per_text = 0,
                    .count_rule = CountRule::distinct, .decoys = 0, .temperature_milli = 1000, .samples = 0, .top = 16};
-  std::vector<ChannelPlan> out;
-  if (prompts) out.push_back(c1);
-  if (ledger) { out.push_back(c2); out.push_back(c3); }
-  return out;
+  if (prompts && ledger) return {c1, c2, c3};
+  if (prompts) return {c1};
+  if (ledger) return {c2, c3};
+  return {};
 }
 
 namespace audit {
