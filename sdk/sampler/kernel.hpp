@@ -50,6 +50,8 @@ struct Kernel {
 
   /// masses[j] = e_v of token v = bin + 2048 j, relative to the greatest logit. Returns how many.
   std::uint32_t (*exact_bin)(const RowView& row, double temperature, float greatest, std::uint32_t bin, double* masses);
+  /// e_v of logits that are not NaN, as exact_bin gives them.
+  void (*exact_values)(const float* logits, std::uint32_t count, double temperature, float greatest, double* values);
   /// S_b of all 2,048 bins, exactly as the reference sums them.
   void (*exact_masses)(const RowView& row, double temperature, float greatest, double* masses);
   /// tournament::play.

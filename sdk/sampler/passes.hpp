@@ -227,6 +227,19 @@ HEIRMARK_HD_INLINE std::uint32_t exact_bin_of(const RowView& row, double tempera
   return count;
 }
 
+/// In parts that stay in the first cache. The division has a loop of its own, since most rows have T = 1 and need none.
+HEIRMARK_HD_INLINE void exact_values_of(const float* logits, std::uint32_t count, double temperature, float greatest, double* values) {
+  constexpr std::uint32_t kPart = 512;
+  const double top = scaled(greatest, temperature);
+  for (std::uint32_t first = 0; first < count; first += kPart) {
+    const std::uint32_t end = count - first < kPart ? count : first + kPart;
+    for (std::uint32_t i = first; i < end; ++i) values[i] = static_cast<double>(logits[i]);
+    if (temperature != 1.0)
+      for (std::uint32_t i = first; i < end; ++i) values[i] = core::d_div(values[i], temperature);
+    for (std::uint32_t i = first; i < end; ++i) values[i] = core::exp_neg(core::d_sub(values[i], top));
+  }
+}
+
 template <DType D>
 HEIRMARK_HD_INLINE void exact_masses_of(const RowView& row, double temperature, float greatest, double* masses) {
   constexpr std::uint32_t kPart = 256;
@@ -303,6 +316,7 @@ template <class L> std::uint32_t exact_bin(const RowView& row, double temperatur
   HEIRMARK_BY_DTYPE((exact_bin_of<D>(row, temperature, top, bin, masses)))
 }
 template <class L> void exact_masses(const RowView& row, double temperature, float top, double* masses) { HEIRMARK_BY_DTYPE((exact_masses_of<D>(row, temperature, top, masses))) }
+template <class L> void exact_values(const float* logits, std::uint32_t count, double temperature, float top, double* values) { exact_values_of(logits, count, temperature, top, values); }
 template <class L> void play(double* masses, const std::uint32_t* words, int layers, double* scratch) { marks::tournament::play(masses, words, layers, scratch); }
 template <class L> std::uint32_t collect(const RowView& row, float threshold, std::uint32_t* ids, float* logits) { HEIRMARK_BY_DTYPE((collect_from<L, D>(row, threshold, ids, logits))) }
 template <class L> std::uint32_t delegates(const RowView& row, std::uint32_t group, float* out) { HEIRMARK_BY_DTYPE((delegates_of<L, D>(row, group, out))) }
@@ -310,7 +324,7 @@ template <class L> std::uint32_t delegates(const RowView& row, std::uint32_t gro
 
 template <class L>
 constexpr Kernel make_kernel(core::BlocksFunction blocks) {
-  return {blocks, glance<L>, greatest<L>, find<L>, bounds<L>, sums<L>, boost<L>, front_runner<L>, contenders<L>, exact_bin<L>, exact_masses<L>, play<L>, collect<L>, delegates<L>};
+  return {blocks, glance<L>, greatest<L>, find<L>, bounds<L>, sums<L>, boost<L>, front_runner<L>, contenders<L>, exact_bin<L>, exact_values<L>, exact_masses<L>, play<L>, collect<L>, delegates<L>};
 }
 
 }  // namespace

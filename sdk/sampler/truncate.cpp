@@ -1,6 +1,7 @@
 #include "sampler/truncate.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -45,31 +46,50 @@ std::uint32_t filter_entries(Workspace& w, std::uint32_t count, const Keep& keep
   return kept;
 }
 
+/// The last token that stays.
+struct Last { float logit; std::uint32_t id; };
+
+std::uint32_t keep_through(Workspace& w, std::uint32_t count, Last last) {
+  return filter_entries(w, count, [&](std::uint32_t i) { return w.logits[i] > last.logit || (w.logits[i] == last.logit && w.ids[i] <= last.id); });
+}
+
 /// Keeps the first `first` entries in the order of truncation.
 std::uint32_t keep_first(Workspace& w, std::uint32_t count, std::uint32_t first) {
   if (first >= count) return count;
   const auto begin = w.order.begin();
   for (std::uint32_t i = 0; i < count; ++i) w.order[i] = i;
   std::nth_element(begin, begin + (first - 1), begin + count, Before{w});
-  const float last_logit = w.logits[w.order[first - 1]];
-  const std::uint32_t last_id = w.ids[w.order[first - 1]];
-  return filter_entries(w, count, [&](std::uint32_t i) { return w.logits[i] > last_logit || (w.logits[i] == last_logit && w.ids[i] <= last_id); });
+  return keep_through(w, count, {w.logits[w.order[first - 1]], w.ids[w.order[first - 1]]});
 }
 
-std::uint32_t collect(const Kernel& kernel, const RowView& row, float threshold, double temperature, double top, Workspace& w) {
+/// Tokens from the threshold up with their e_v, unless they are more than `most`.
+std::uint32_t collect(const Kernel& kernel, const RowView& row, float threshold, const marks::Filter& filter, float greatest, Workspace& w, std::uint32_t most = kMaxVocab) {
   const std::uint32_t count = kernel.collect(row, threshold, w.ids.data(), w.logits.data());
+  if (count > most) return count;
   if (w.e.size() < count) w.e.resize(std::max<std::size_t>(count, 2 * w.e.size()));
-  for (std::uint32_t i = 0; i < count; ++i) w.e[i] = core::exp_neg(core::d_sub(core::d_div(static_cast<double>(w.logits[i]), temperature), top));
+  kernel.exact_values(w.logits.data(), count, filter.temperature, greatest, w.e.data());
   return count;
 }
 
-/// How many entries top-p keeps, by halving: a token stays iff the masses before it are short of limit / 2^32.
-struct Cut { std::uint32_t count; std::uint64_t before; };
-Cut cut(Workspace& w, std::uint32_t count, Wide limit) {
-  for (std::uint32_t i = 0; i < count; ++i) w.order[i] = i;
+/// Where top-p cuts: a token stays iff the masses before it are short of limit / 2^32. `before` has the masses of all that stay.
+struct Cut { Last last; std::uint64_t before; };
+Cut cut(Workspace& w, std::uint32_t count, float greatest, Wide limit) {
+  // Slices of equal depth, in the order of truncation. All before the slice in which the limit falls stay, all after it go.
+  constexpr std::uint32_t kSlices = 1024;
+  std::array<std::uint64_t, kSlices> masses{};
+  float least = greatest;
+  for (std::uint32_t i = 0; i < count; ++i) least = std::min(least, w.logits[i]);
+  const double range = static_cast<double>(greatest) - static_cast<double>(least), slope = range > 0 ? (kSlices - 1) / range : 0;
+  const auto slice_of = [&](std::uint32_t i) { return static_cast<std::uint32_t>((static_cast<double>(greatest) - static_cast<double>(w.logits[i])) * slope); };
+  for (std::uint32_t i = 0; i < count; ++i) masses[slice_of(i)] += mass_of(w.e[i]);
+  std::uint32_t slice = 0;
+  std::uint64_t before = 0;
+  while (slice + 1 < kSlices && static_cast<Wide>(before + masses[slice]) << 32 < limit) before += masses[slice++];
+  std::uint32_t low = 0, high = 0;
+  for (std::uint32_t i = 0; i < count; ++i)
+    if (slice_of(i) == slice) w.order[high++] = i;
+  // Inside the slice by halving. Its first token stays; `before` has the masses of the tokens before `low`, which stays as well.
   const auto begin = w.order.begin();
-  std::uint32_t low = 0, high = count;  // the first token that goes is in low + 1 .. high
-  std::uint64_t before = 0;             // masses of the tokens before `low`, all of which stay, as does low
   while (high - low > 1) {
     const std::uint32_t middle = low + (high - low) / 2;
     std::nth_element(begin + low, begin + middle, begin + high, Before{w});
@@ -82,7 +102,8 @@ Cut cut(Workspace& w, std::uint32_t count, Wide limit) {
       high = middle;
     }
   }
-  return {low + 1, before + mass_of(w.e[w.order[low]])};
+  const std::uint32_t last = w.order[low];
+  return {{w.logits[last], w.ids[last]}, before + mass_of(w.e[last])};
 }
 
 std::uint64_t total_mass(const Workspace& w, std::uint32_t count) {
@@ -98,15 +119,21 @@ std::uint32_t top_p_alone(const Kernel& kernel, const RowView& row, const marks:
   const double total = pass.total * kMassUnit;
   const auto fewest = static_cast<std::uint64_t>(std::max(0.0, total * (1 - kTotalError) - row.vocab)), most = static_cast<std::uint64_t>(total * (1 + kTotalError)) + 1;
   const auto share_q32 = static_cast<Wide>(static_cast<std::uint64_t>(share));
-  for (const double depth : {5.0, 11.0}) {
-    const std::uint32_t count = collect(kernel, row, threshold_at(depth, temperature, top), temperature, top, w);
+  // Tokens deeper than d have at most vocab e^-d together: this depth has all that can stay. A shallow one has it mostly.
+  const double deep = std::min(kNoMass, std::log(row.vocab / ((1 - filter.top_p) * pass.total)) + 0.1);
+  // With very many tokens the cut is finer than the error of the total, so that the exact one is due anyway.
+  constexpr std::uint32_t kMany = 16384;
+  for (const double depth : {5.0, deep}) {
+    if (depth < deep && deep < 7) continue;
+    const std::uint32_t count = collect(kernel, row, threshold_at(depth, temperature, top), filter, greatest, w, kMany);
+    if (count > kMany) break;
     if (static_cast<Wide>(total_mass(w, count)) << 32 < share_q32 * most) continue;
-    const Cut narrow = cut(w, count, share_q32 * fewest);
-    if (static_cast<Wide>(narrow.before) << 32 < share_q32 * most && narrow.count < count) break;  // the next token may stay: decide exactly
-    return keep_first(w, count, narrow.count);
+    const Cut narrow = cut(w, count, greatest, share_q32 * fewest);
+    if (static_cast<Wide>(narrow.before) << 32 < share_q32 * most) break;  // the next token may stay: decide exactly
+    return keep_through(w, count, narrow.last);
   }
-  const std::uint32_t count = collect(kernel, row, threshold_at(kNoMass, temperature, top), temperature, top, w);
-  return keep_first(w, count, cut(w, count, share_q32 * total_mass(w, count)).count);
+  const std::uint32_t count = collect(kernel, row, threshold_at(kNoMass, temperature, top), filter, greatest, w);
+  return keep_through(w, count, cut(w, count, greatest, share_q32 * total_mass(w, count)).last);
 }
 }  // namespace
 
@@ -128,12 +155,12 @@ std::uint32_t truncate(const Kernel& kernel, const RowView& row, const marks::Fi
       threshold = std::max(threshold, w.logits[filter.top_k - 1]);
     }
   }
-  std::uint32_t count = collect(kernel, row, threshold, temperature, top, w);
+  std::uint32_t count = collect(kernel, row, threshold, filter, greatest, w);
   count = filter_entries(w, count, [&](std::uint32_t i) { return w.e[i] >= filter.min_p && w.logits[i] > -std::numeric_limits<float>::infinity(); });
   if (has_k) count = keep_first(w, count, filter.top_k);
   if (has_p) {
     const Wide limit = static_cast<Wide>(static_cast<std::uint64_t>(share)) * total_mass(w, count);
-    count = keep_first(w, count, cut(w, count, limit).count);
+    count = keep_through(w, count, cut(w, count, greatest, limit).last);
   }
   return count;
 }

@@ -44,7 +44,7 @@ const std::vector<float>& rows() {
       float* row = out.data() + r * kVocab;
       const std::size_t start = random() % (pool.size() - kVocab);
       std::memcpy(row, pool.data() + start, kVocab * sizeof *row);
-      for (int k = 0; k < 60; ++k) row[random() % kVocab] += 12.0f * static_cast<float>(random() % 1000) / 1000.0f;
+      for (int k = 0; k < 60; ++k) row[random() % kVocab] += 18.0f * static_cast<float>(random() % 1000) / 1000.0f;
     }
     return out;
   }();
@@ -236,6 +236,7 @@ void register_all() {
   add("marked_temperature_0.6/cache", [&](benchmark::State& s) { sample(s, standard, {.temperature = 0.6f}, false); });
   add("top_k_50/cache", [&](benchmark::State& s) { sample(s, standard, {.top_k = 50}, false); });
   add("top_p_0.95/cache", [&](benchmark::State& s) { sample(s, standard, {.top_p = 0.95f}, false); });
+  add("top_p_0.95_temperature_2/cache", [&](benchmark::State& s) { sample(s, standard, {.temperature = 2.0f, .top_p = 0.95f}, false); });
   add("top_k_50_top_p_0.95/cache", [&](benchmark::State& s) { sample(s, standard, {.top_k = 50, .top_p = 0.95f}, false); });
   add("min_p_0.05/cache", [&](benchmark::State& s) { sample(s, standard, {.min_p = 0.05f}, false); });
   add("greedy/cache", [&](benchmark::State& s) { sample(s, standard, {.temperature = 0}, false); });
