@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "files.hpp"
 #include "shell.hpp"
 
 namespace heirmark::cli {
@@ -77,14 +78,17 @@ std::string default_keystore() {
 Result<Keystore> open_store(const StoreOptions& options, Missing missing) {
   const std::string folder = options.folder.empty() ? default_keystore() : options.folder;
   const bool there = Keystore::exists(folder);
+  if (!there && missing == Missing::create) {
+    std::error_code error;
+    std::filesystem::create_directories(std::filesystem::path(folder).parent_path(), error);  // what fails here is told below
+    if (auto good = check_writable(folder); !good && !std::filesystem::exists(folder, error)) return good.error();
+  }
   if (!there && missing == Missing::fail) {
     return Error{ErrorCode::key, folder + ": there is no keystore; make one with: heirmark key new FAMILY, or key signer NAME"};
   }
   auto passphrase = get_passphrase(options, there ? "passphrase of " + folder : "new passphrase for " + folder, !there);
   if (!passphrase) return passphrase.error();
   if (there) return Keystore::open(folder, *passphrase);
-  std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(folder).parent_path(), error);  // what fails here fails below, with words
   auto store = Keystore::create(folder, *passphrase);
   if (store) inform("made       keystore " + folder);
   return store;

@@ -1,0 +1,267 @@
+"""A whole audit from key to report, its verification, and what happens when something is wrong."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(__file__))
+from support import HEIRMARK, HERE, PASSPHRASE, Case, environment, heirmark, main, on_terminal
+
+KEY = "acme-70b/2026-11"
+VOCAB = 509
+
+
+def call(*args, **options):
+    done = heirmark(*args, **options)
+    if done.code != 0:
+        raise AssertionError(f"{args}: exit {done.code}: {done.err}")
+    return done
+
+
+class Audits(Case):
+    """One provider, one auditor, a guilty and an innocent student; the cases are made once and copied."""
+
+    @classmethod
+    def make(cls):
+        cls.base = pathlib.Path(tempfile.mkdtemp(prefix="heirmark-audit-"))
+        base = cls.base
+        (base / "public").mkdir()
+        provider, cls.auditor = ("--keystore", base / "provider-keys"), ("--keystore", base / "auditor-keys")
+        call("key", "new", KEY, "--family-size", 4096, *provider, passphrase=PASSPHRASE)
+        call("key", "commit", KEY, "-o", base / "public/commitment.json", *provider, passphrase=PASSPHRASE)
+        call("mark", KEY, *provider, "--vocab", VOCAB, "--texts", 40, "--tokens", 48, "--ledger", base / "public/ledger.jsonl", "--account", "reseller-7",
+             "-o", base / "issued.jsonl", passphrase=PASSPHRASE)
+        call("key", "sign-ledger", base / "public/ledger.jsonl", *provider, passphrase=PASSPHRASE)
+        call("key", "open", KEY, "--to", "auditor", "-o", base / "opening.json", *provider, passphrase=PASSPHRASE)
+        call("key", "signer", "auditor", "-o", base / "auditor.pem", *cls.auditor, passphrase=PASSPHRASE)
+        with open(base / "prompts.jsonl", "w") as prompts:
+            for line in (base / "issued.jsonl").read_text().splitlines():
+                prompts.write(json.dumps({"tokens": json.loads(line)["tokens"][:2]}) + "\n")
+        cls.suspect("guilty", "--learned", base / "public/ledger.jsonl")
+        cls.suspect("innocent")
+        for name in ("guilty", "innocent"):
+            cls.plan(base / name, name)
+            call("audit", "run", base / name, *cls.auditor, passphrase=PASSPHRASE)
+        cls.said = call("audit", "verdict", base / "guilty", "--opening", base / "opening.json", *cls.auditor, passphrase=PASSPHRASE)
+        cls.twin = call("audit", "verdict", base / "innocent", "--opening", base / "opening.json", *cls.auditor, passphrase=PASSPHRASE)
+
+    @classmethod
+    def suspect(cls, name, *options):
+        call("audit", "suspect", "-o", cls.base / f"{name}.json", "--released", "2031-01-01", "--", sys.executable, HERE / "suspect.py", VOCAB, *options)
+
+    @classmethod
+    def plan(cls, folder, suspect, *more):
+        return call("audit", "plan", "--commitment", cls.base / "public/commitment.json", "--suspect", cls.base / f"{suspect}.json", "--prompts",
+                    cls.base / "prompts.jsonl", "--ledger", cls.base / "public/ledger.jsonl", "--alpha", "1e-6", "--texts", 40, "--tokens", 40, "--decoys", 63,
+                    "--controls", 2, "-o", folder, *cls.auditor, *more, passphrase=PASSPHRASE)
+
+    def copied(self, name="guilty"):
+        folder = self.dir / name
+        shutil.copytree(self.base / name, folder)
+        return folder
+
+
+def setUpModule():
+    Audits.make()
+
+
+def tearDownModule():
+    shutil.rmtree(Audits.base, ignore_errors=True)
+
+
+class Verdicts(Audits):
+    def test_the_guilty_one(self):
+        out = self.said.out
+        self.assertTrue(out.startswith("SUPPORTS   student B was influenced by text made under key acme-70b/2026-11\n"), out)
+        for word in ("at most 1 in 10^", "log10 p = -", "issued contexts (C3", "text pairs (C1", "controls: 2 other keys", "not shown: intent", "account reseller-7"):
+            self.assertIn(word, out)
+        self.assertIn(f"report     {self.base}/guilty/report.html\n", out)
+        self.assertNotIn("\033", out + self.said.err)
+        self.assertLessEqual(max(map(len, out.splitlines()[:-1])), 100)
+        report = (self.base / "guilty/report.html").read_text()
+        self.assertIn("student B", report)
+        for name in ("plan.json", "verdict.json", "transcript.json", "bag/bagit.txt", "bag/data/statements/verdict.dsse.json"):
+            self.assertTrue((self.base / "guilty" / name).exists(), name)
+
+    def test_the_innocent_twin(self):
+        self.assertTrue(self.twin.out.startswith("INCONCLUSIVE  no reliable signal; this does not show that the model was not distilled\n"), self.twin.out)
+
+    def test_verdict_again_in_json_and_with_a_required_outcome(self):
+        folder = self.copied()
+        args = ("audit", "verdict", folder, "--opening", self.base / "opening.json", *self.auditor)
+        answer = self.run_ok(*args, "--json", "--require", "supports", passphrase=PASSPHRASE).json
+        self.assertEqual(answer["outcome"], "supports")
+        self.assertLess(answer["log10_p"], -6)
+        self.assertEqual([channel["channel"] for channel in answer["channels"]], ["c1", "c2", "c3"])
+        self.assertEqual(answer["channels"][2]["accounts"][0]["account"], "reseller-7")
+        twin = self.copied("innocent")
+        done = heirmark("audit", "verdict", twin, "--opening", self.base / "opening.json", *self.auditor, "--require", "supports", passphrase=PASSPHRASE)
+        self.assertEqual((done.code, done.out.split()[0]), (7, "INCONCLUSIVE"))
+
+    def test_the_report_is_a_function_of_the_bag(self):
+        self.run_ok("report", self.base / "guilty/bag", "-o", self.dir / "again.html")
+        self.assertEqual((self.dir / "again.html").read_bytes(), (self.base / "guilty/report.html").read_bytes())
+        self.assertEqual(self.run_ok("report", self.base / "guilty/bag", "-o", "-").out.encode(), (self.dir / "again.html").read_bytes())
+        self.run_fails(5, "report", self.base / "guilty/bag", "-o", "/dev/full", words="/dev/full")
+        done = heirmark("report", self.dir)
+        self.assertIn(done.code, (3, 5))
+        self.assertEqual(len(done.err.splitlines()), 1)
+
+    def test_a_terminal_gets_colour_and_no_color_is_respected(self):
+        bag = self.base / "guilty/bag"
+        code, shown = on_terminal("verify", bag)
+        self.assertEqual(code, 0, shown)
+        self.assertIn("\033[1;32mVALID\033[0m", shown)
+        code, shown = on_terminal("-q", "verify", bag, env=environment(NO_COLOR="1"))
+        self.assertNotIn("\033", shown)
+
+
+class Verification(Audits):
+    def test_a_good_bag(self):
+        bag = self.base / "guilty/bag"
+        answer = self.run_ok("verify", bag, "--json").json
+        self.assertEqual((answer["state"], answer["outcome"]), ("valid", "supports"))
+        self.assertIn({"code": "trust.unpinned", "level": "note"}, [{k: c[k] for k in ("code", "level")} for c in answer["codes"]])
+        self.assertNotIn("fail", {c["level"] for c in answer["codes"]})
+        self.assertIn("VALID", self.run_ok("verify", bag).out)
+        trust = ("--trust", self.base / "auditor.pem", "--trust", self.base / "public/trust/provider.pem")
+        self.assertEqual(self.run_ok("verify", bag, *trust, "--json").json["state"], "valid")
+        self.assertEqual(heirmark("verify", self.base / "innocent/bag", "--require", "supports").code, 7)
+        self.assertEqual(heirmark("verify", bag, "--require", "supports").code, 0)
+
+    def test_signers_that_nobody_trusts(self):
+        done = heirmark("verify", self.base / "guilty/bag", "--trust", self.base / "auditor.pem", "--json")
+        self.assertEqual((done.code, done.json["state"]), (1, "valid-but-untrusted"))
+        self.run_fails(3, "verify", self.base / "guilty/bag", "--trust", self.dir / "none.pem", words="none.pem")
+
+    def test_flipped_bits(self):
+        bag = self.copied() / "bag"
+        for name in ("data/verdict.json", "data/ledger.jsonl", "data/transcript/c1.jsonl", "data/statements/plan.dsse.json", "data/trust/auditor.pem",
+                     "manifest-sha256.txt", "bagit.txt", "data/opening.json"):
+            with self.subTest(name):
+                path = bag / name
+                good = path.read_bytes()
+                bad = bytearray(good)
+                bad[len(bad) // 2] ^= 1
+                path.write_bytes(bad)
+                done = heirmark("verify", bag, "--json")
+                self.assertEqual((done.code, done.json["state"]), (1, "invalid"))
+                self.assertIn("fail", {c["level"] for c in done.json["codes"]})
+                path.write_bytes(good)
+        self.assertEqual(heirmark("verify", bag).code, 0)
+
+    def test_missing_and_extra_files(self):
+        bag = self.copied() / "bag"
+        (bag / "data/note.txt").write_text("x")
+        self.assertEqual(heirmark("verify", bag).code, 1)
+        (bag / "data/note.txt").unlink()
+        (bag / "data/plan.json").unlink()
+        done = heirmark("verify", bag)
+        self.assertEqual(done.code, 1)
+        self.assertIn("INVALID", done.out)
+        done = heirmark("verify", self.dir / "none")
+        self.assertIn(done.code, (1, 5))
+        self.assertNotEqual(done.out + done.err, "")
+
+
+class Steps(Audits):
+    def run_fails_here(self, code, *args, words=()):
+        return self.run_fails(code, *args, *self.auditor, passphrase=PASSPHRASE, words=words)
+
+    def test_plans_that_make_no_sense(self):
+        base = ("audit", "plan", "--commitment", self.base / "public/commitment.json", "--suspect", self.base / "guilty.json", "--prompts", self.base / "prompts.jsonl")
+        for more, code, words in ((("--alpha", "2"), 2, "--alpha"), (("--alpha", "0"), 2, "--alpha"), (("--alpha", "x"), 2, "--alpha"), (("--channel", "c7"), 2, "c7"),
+                                  (("--channel", "c1=5"), None, ""), (("--channel", "c3"), None, "channel"), (("--decoys", 4096), None, "")):
+            with self.subTest(more):
+                done = heirmark(*base, *more, "-o", self.dir / "case", *self.auditor, passphrase=PASSPHRASE)
+                self.assertIn(done.code, (code,) if code else (2, 3), done.err)
+                self.assertEqual(len(done.err.splitlines()), 1)
+                self.assertIn(words, done.err)
+                self.assertFalse((self.dir / "case/plan.json").exists())
+
+    def test_alpha_is_kept_as_an_exact_decimal(self):
+        for given, kept in (("1e-6", "0.000001"), ("2.50e-3", "0.0025"), (".01", "0.01"), ("0.00010", "0.0001")):
+            folder = self.dir / given
+            call("audit", "plan", "--commitment", self.base / "public/commitment.json", "--suspect", self.base / "guilty.json", "--prompts", self.base / "prompts.jsonl",
+                 "--alpha", given, "--decoys", 63, "-o", folder, *self.auditor, passphrase=PASSPHRASE)
+            self.assertEqual(json.loads((folder / "plan.json").read_text())["alpha"], kept)
+
+    def test_a_case_that_is_there_is_not_overwritten(self):
+        folder = self.copied()
+        before = (folder / "plan.json").read_bytes()
+        done = heirmark("audit", "plan", "--commitment", self.base / "public/commitment.json", "--suspect", self.base / "guilty.json", "--prompts", self.base / "prompts.jsonl",
+                        "-o", folder, *self.auditor, passphrase=PASSPHRASE)
+        self.assertIn(done.code, (2, 3, 5))
+        self.assertEqual((folder / "plan.json").read_bytes(), before)
+
+    def test_an_interrupted_run_goes_on(self):
+        self.suspect("slow", "--learned", self.base / "public/ledger.jsonl", "--slow", "0.05")
+        folder = self.dir / "case"
+        self.plan(folder, "slow")
+        read, write = os.pipe()
+        os.write(write, (PASSPHRASE + "\n").encode())
+        os.close(write)
+        running = subprocess.Popen([HEIRMARK, "audit", "run", folder, "--batch", "2", *map(str, self.auditor), "--passphrase-fd", str(read)], pass_fds=(read,),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        os.close(read)
+        log = folder / "transcript/c1.jsonl"
+        deadline = time.time() + 60
+        while time.time() < deadline and not (log.exists() and log.stat().st_size > 0):
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+        self.assertEqual(running.returncode, 6, err)
+        self.assertEqual(out, b"")
+        self.assertIn(b"heirmark audit run", err)
+        self.assertFalse((folder / "transcript.json").exists())
+        done = self.run_ok("audit", "run", folder, *self.auditor, passphrase=PASSPHRASE)
+        self.assertIn("sealed", done.out)
+        lines = [json.loads(line)["i"] for line in log.read_text().splitlines()]
+        self.assertEqual(lines, list(range(40)))
+        # The same again changes nothing.
+        sealed = (folder / "transcript.json").read_bytes()
+        self.run_ok("audit", "run", folder, *self.auditor, passphrase=PASSPHRASE)
+        self.assertEqual((folder / "transcript.json").read_bytes(), sealed)
+
+    def test_a_suspect_that_breaks_or_does_not_exist(self):
+        self.suspect("broken", "--broken")
+        folder = self.dir / "case"
+        self.plan(folder, "broken")
+        self.run_fails_here(5, "audit", "run", folder, words="out of order")
+        self.run_fails(5, "audit", "suspect", "-o", self.dir / "s.json", "--", "/no/such/program", words="/no/such/program")
+
+    def test_a_verdict_before_its_time(self):
+        folder = self.dir / "case"
+        self.plan(folder, "guilty")
+        self.run_fails_here(2, "audit", "verdict", folder, "--opening", self.base / "opening.json", words="audit run")
+        self.run_fails_here(3, "audit", "verdict", self.dir / "none", "--opening", self.base / "opening.json", words="plan.json")
+
+    def test_another_keys_opening(self):
+        folder = self.copied()
+        other = ("--keystore", self.dir / "other")
+        call("key", "new", KEY, "--family-size", 4096, *other, passphrase=PASSPHRASE)
+        call("key", "open", KEY, "--to", "x", "-o", self.dir / "other.json", *other, passphrase=PASSPHRASE)
+        (folder / "opening.json").unlink()
+        self.run_fails_here(1, "audit", "verdict", folder, "--opening", self.dir / "other.json")
+
+    def test_another_signer(self):
+        folder = self.dir / "case"
+        self.plan(folder, "guilty")
+        self.run_fails(4, "audit", "run", folder, "--signer", "nobody", *self.auditor, passphrase=PASSPHRASE, words="nobody")
+        self.run_fails(4, "audit", "run", folder, *self.auditor, passphrase="wrong")
+
+    def test_a_ledger_with_a_bad_line(self):
+        bad = self.dir / "ledger.jsonl"
+        lines = (self.base / "public/ledger.jsonl").read_text().splitlines(keepends=True)
+        lines[2] = lines[2].replace('"seq":2', '"seq":7')
+        bad.write_text("".join(lines))
+        self.run_fails(3, "key", "sign-ledger", bad, "--keystore", self.base / "provider-keys", passphrase=PASSPHRASE, words=(str(bad), "3"))
+
+
+if __name__ == "__main__":
+    main()
