@@ -109,6 +109,10 @@ class Surroundings(Case):
         opening = self.opening()
         self.run_fails(5, "mark", "--opening", opening, "-o", "/dev/full", words="/dev/full: No space left")
 
+    def test_a_closed_standard_output_is_told(self):
+        done = subprocess.run(["sh", "-c", '"$0" help man >&-', HEIRMARK], stderr=subprocess.PIPE, env=environment(), check=False)
+        self.assertEqual(done.returncode, 5, done.stderr)
+
     def test_a_reader_that_goes_away_is_no_error_message(self):
         producer = subprocess.Popen([HEIRMARK, "help", "man"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
         producer.stdout.close()

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <thread>
 
@@ -50,6 +51,19 @@ std::string channel_words(const VerdictChannel& channel) {
   return grouped(channel.n) + " issued contexts (" + name + " log10 e " + short_e(channel.log10_e) + ")";
 }
 
+/// Accounts that a channel names, and what each such channel says of them.
+std::map<std::string, std::string> named_accounts(const Verdict& verdict) {
+  std::map<std::string, std::string> named;
+  for (const VerdictChannel& channel : verdict.channels) {
+    for (const VerdictAccount& account : channel.accounts) {
+      if (!account.named) continue;
+      std::string& words = named[account.account];
+      words += (words.empty() ? "" : ", ") + std::string(channel_name(channel.channel)) + " log10 e " + short_e(account.log10_e);
+    }
+  }
+  return named;
+}
+
 /// The control that came nearest to a signal, and where the key stands among its decoys.
 std::string control_words(const Verdict& verdict) {
   std::string words;
@@ -89,12 +103,8 @@ void print_summary(const Verdict& verdict, const Plan& plan, const std::string& 
   print_wrapped("evidence: " + evidence);
   print_wrapped("plan " + plan.plan_id + " fixed before the first query, attempt " + std::to_string(plan.attempt));
   print_wrapped("controls: " + control_words(verdict));
-  for (const VerdictChannel& channel : verdict.channels) {
-    for (const VerdictAccount& account : channel.accounts) {
-      if (!account.named || verdict.outcome != Outcome::supports) continue;
-      print(kMargin + std::string("account ") + account.account + ": log10 e " + short_e(account.log10_e) + " on its " + grouped(account.responses) + " responses alone (" +
-            std::string(channel_name(channel.channel)) + ")\n");
-    }
+  if (verdict.outcome == Outcome::supports) {
+    for (const auto& [account, words] : named_accounts(verdict)) print_wrapped("account " + account + ", its responses alone: " + words);
   }
   if (verdict.outcome == Outcome::supports) print(kMargin + std::string("not shown: intent, breach of terms, or that every output was used\n"));
   else if (verdict.outcome == Outcome::inconclusive) print(kMargin + std::string("not shown: anything; a weak, small or removed trace looks the same\n"));

@@ -48,14 +48,9 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A file that we open must never become standard output.
-  while (true) {
-    const int descriptor = ::open("/dev/null", O_RDWR);
-    if (descriptor < 0) return 5;
-    if (descriptor > STDERR_FILENO) {
-      ::close(descriptor);
-      break;
-    }
+  // A file that we open must never become standard output. A closed stream stays unusable: writing to it fails.
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) < 0 && ::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) != descriptor) return 5;
   }
   heirmark::cli::handle_signals();
   try {
