@@ -109,6 +109,7 @@ class Verdicts(Audits):
         self.assertEqual(self.run_ok("report", self.base / "guilty/bag", "-o", "-").out.encode(), (self.dir / "again.html").read_bytes())
         self.run_fails(5, "report", self.base / "guilty/bag", "-o", "/dev/full", words="/dev/full")
         done = heirmark("report", self.dir)
+        self.assertIn(str(self.dir), done.err)
         self.assertIn(done.code, (3, 5))
         self.assertEqual(len(done.err.splitlines()), 1)
 
@@ -175,6 +176,7 @@ class Steps(Audits):
 
     def test_plans_that_make_no_sense(self):
         base = ("audit", "plan", "--commitment", self.base / "public/commitment.json", "--suspect", self.base / "guilty.json", "--prompts", self.base / "prompts.jsonl")
+        self.run_fails_here(2, *base[:-2], "-o", self.dir / "case", words=("--prompts", "--ledger"))
         for more, code, words in ((("--alpha", "2"), 2, "--alpha"), (("--alpha", "0"), 2, "--alpha"), (("--alpha", "x"), 2, "--alpha"), (("--channel", "c7"), 2, "c7"),
                                   (("--channel", "c1=5"), None, ""), (("--channel", "c3"), None, "channel"), (("--decoys", 4096), None, "")):
             with self.subTest(more):

@@ -158,6 +158,9 @@ fs::path beside(const PlanArguments& arguments, const char* file) {
 }
 
 Result<int> run_plan(const PlanArguments& arguments) {
+  if (arguments.prompts.empty() && arguments.ledger.empty()) {
+    return Error{ErrorCode::usage, "audit plan: give --prompts for c1, --ledger for c2 and c3, or both"};
+  }
   PlanRequest request;
   request.commitment = arguments.commitment;
   request.suspect = arguments.suspect;

@@ -18,7 +18,7 @@ void add_report(Command& root) {
   report.example("heirmark report case-17/bag -o report.html");
   report.run([arguments]() -> Result<int> {
     const auto html = render_report(arguments->bag);
-    if (!html) return html.error();
+    if (!html) return html.error().at(arguments->bag);
     if (auto done = write_file(arguments->output, *html); !done) return done.error();
     if (arguments->output != "-") inform("wrote      " + arguments->output);
     return 0;
