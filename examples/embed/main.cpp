@@ -20,7 +20,7 @@ std::vector<float> logits_after(heirmark::TokenId last) {
   return logits;
 }
 
-/// In production the subkeys come from the keystore: heirmark::Keystore::subkeys. These are for all to see.
+/// In production the subkeys come from the file that `heirmark key export-subkey` wrote: heirmark::SubkeysFile::read. These are for all to see.
 heirmark::Subkeys subkeys_for_show() {
   const auto secret = [](std::uint8_t byte) {
     std::array<std::uint8_t, 32> bytes{};

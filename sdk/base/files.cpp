@@ -5,16 +5,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+
+#include "base/wipe.hpp"
 
 namespace heirmark::files {
 namespace {
 
-Error io_error(const std::filesystem::path& path, std::string_view what) {
-  const ErrorCode code = errno == EACCES || errno == EPERM ? ErrorCode::key : errno == ENOENT ? ErrorCode::bad_input : ErrorCode::io;
-  return {code, path.string() + ": " + std::string(what) + ": " + std::strerror(errno)};
-}
+Error read_failure(const std::filesystem::path& path) { return failure(path, errno, Access::read); }
+Error write_failure(const std::filesystem::path& path) { return failure(path, errno, Access::write); }
 
 struct Descriptor {
   int fd = -1;
@@ -40,12 +42,12 @@ void sync_folder(const std::filesystem::path& path) {
 
 Result<void> write_temporary(const std::filesystem::path& temporary, std::string_view bytes, unsigned mode, const std::filesystem::path& path) {
   Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode))};
-  if (file.fd < 0) return io_error(path, "cannot write");
+  if (file.fd < 0) return write_failure(path);
   const bool good = write_all(file.fd, bytes) && ::fsync(file.fd) == 0;
   const int problem = errno;
   if (!good || !file.close_now()) {
     if (!good) errno = problem;
-    Error error = io_error(path, "cannot write");
+    Error error = write_failure(path);
     ::unlink(temporary.c_str());
     return error;
   }
@@ -57,13 +59,36 @@ std::filesystem::path temporary_name(const std::filesystem::path& path) {
   return path.string() + ".part." + std::to_string(::getpid()) + "." + std::to_string(__atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED));
 }
 
+/// Empty if nobody but this user and root can read or change the file, else what is wrong.
+std::string exposed(const struct stat& info) {
+  if (info.st_uid != ::geteuid() && info.st_uid != 0) return "belongs to another user";
+  const mode_t forbidden = info.st_uid == 0 ? 0027 : 0077;
+  if ((info.st_mode & forbidden) == 0) return "";
+  char mode[8];
+  std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(info.st_mode & 07777));
+  return std::string("holds secrets and is open to others (mode ") + mode + "); make it 0600";
+}
 }  // namespace
+
+Error failure(const std::filesystem::path& path, int error_number, Access access) {
+  if (error_number == EINTR) return {ErrorCode::stopped, "stopped while waiting for " + path.string()};
+  ErrorCode code = ErrorCode::io;
+  if (error_number == EACCES || error_number == EPERM) code = ErrorCode::key;
+  const int wrong_name[] = {ENOENT, EISDIR, ENOTDIR, ELOOP, ENAMETOOLONG};
+  if (access == Access::read && std::find(std::begin(wrong_name), std::end(wrong_name), error_number) != std::end(wrong_name)) code = ErrorCode::bad_input;
+  return {code, path.string() + ": " + std::strerror(error_number)};
+}
+
+bool is_missing(const std::filesystem::path& path) noexcept {
+  std::error_code ignored;
+  return std::filesystem::status(path, ignored).type() == std::filesystem::file_type::not_found;
+}
 
 Result<std::string> read(const std::filesystem::path& path, std::uint64_t max_size) {
   Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.fd < 0) return io_error(path, "cannot read");
+  if (file.fd < 0) return read_failure(path);
   struct stat info {};
-  if (::fstat(file.fd, &info) != 0) return io_error(path, "cannot read");
+  if (::fstat(file.fd, &info) != 0) return read_failure(path);
   if (S_ISDIR(info.st_mode)) return Error{ErrorCode::bad_input, path.string() + ": is a folder"};
   std::string bytes;
   if (S_ISREG(info.st_mode)) {
@@ -75,26 +100,62 @@ Result<std::string> read(const std::filesystem::path& path, std::uint64_t max_si
   for (;;) {
     const ssize_t got = ::read(file.fd, buffer, sizeof buffer);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return io_error(path, "cannot read");
+    if (got < 0) return read_failure(path);
     if (got == 0) return bytes;
     bytes.append(buffer, static_cast<std::size_t>(got));
     if (bytes.size() > max_size) return Error{ErrorCode::bad_input, path.string() + ": more than the " + std::to_string(max_size) + " bytes allowed"};
   }
 }
 
+Result<std::string> read_secret(const std::filesystem::path& path, std::uint64_t max_size) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) return read_failure(path);
+  struct stat info {};
+  if (::fstat(file.fd, &info) != 0) return read_failure(path);
+  if (S_ISDIR(info.st_mode)) return Error{ErrorCode::bad_input, path.string() + ": is a folder"};
+  if (S_ISREG(info.st_mode)) {
+    if (const std::string problem = exposed(info); !problem.empty()) return Error{ErrorCode::key, path.string() + ": " + problem};
+  }
+  std::string bytes(S_ISREG(info.st_mode) ? static_cast<std::size_t>(std::min<std::uint64_t>(static_cast<std::uint64_t>(info.st_size), max_size)) + 1 : 1 << 12, '\0');
+  std::size_t size = 0;
+  for (;;) {
+    if (size == bytes.size()) {
+      std::string larger(2 * size, '\0');
+      bytes.copy(larger.data(), size);
+      wipe(bytes);
+      bytes = std::move(larger);
+    }
+    const ssize_t got = ::read(file.fd, bytes.data() + size, bytes.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      Error error = read_failure(path);
+      wipe(bytes);
+      return error;
+    }
+    if (got == 0) break;
+    size += static_cast<std::size_t>(got);
+    if (size > max_size) {
+      wipe(bytes);
+      return Error{ErrorCode::bad_input, path.string() + ": more than the " + std::to_string(max_size) + " bytes allowed"};
+    }
+  }
+  bytes.resize(size);
+  return bytes;
+}
+
 Result<void> write_atomic(const std::filesystem::path& path, std::string_view bytes, unsigned mode) {
   // A pipe, a terminal or /dev/full cannot be renamed over.
   struct stat info {};
   if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
-    if (S_ISDIR(info.st_mode)) return Error{ErrorCode::io, path.string() + ": is a folder"};
+    if (S_ISDIR(info.st_mode)) return Error{ErrorCode::usage, path.string() + ": is a folder"};
     Descriptor file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
-    if (file.fd < 0 || !write_all(file.fd, bytes)) return io_error(path, "cannot write");
+    if (file.fd < 0 || !write_all(file.fd, bytes)) return write_failure(path);
     return {};
   }
   const std::filesystem::path temporary = temporary_name(path);
   if (auto written = write_temporary(temporary, bytes, mode, path); !written) return written;
   if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    Error error = io_error(path, "cannot write");
+    Error error = write_failure(path);
     ::unlink(temporary.c_str());
     return error;
   }
@@ -111,7 +172,7 @@ Result<void> write_new(const std::filesystem::path& path, std::string_view bytes
   if (linked != 0) {
     errno = problem;
     if (problem == EEXIST) return Error{ErrorCode::usage, path.string() + ": exists already"};
-    return io_error(path, "cannot write");
+    return write_failure(path);
   }
   sync_folder(path);
   return {};
@@ -119,16 +180,16 @@ Result<void> write_new(const std::filesystem::path& path, std::string_view bytes
 
 Result<void> append(const std::filesystem::path& path, std::string_view bytes, unsigned mode) {
   Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, static_cast<mode_t>(mode))};
-  if (file.fd < 0) return io_error(path, "cannot write");
+  if (file.fd < 0) return write_failure(path);
   while (::flock(file.fd, LOCK_EX) != 0)
-    if (errno != EINTR) return io_error(path, "cannot lock");
+    if (errno != EINTR) return write_failure(path);
   const off_t before = ::lseek(file.fd, 0, SEEK_END);
   if (before >= 0 && write_all(file.fd, bytes) && ::fsync(file.fd) == 0) return {};
   const int problem = errno;
   // Half a line would be taken for the next one's beginning.
-  if (before >= 0 && ::ftruncate(file.fd, before) != 0) return io_error(path, "cannot write, and cannot take back what was written");
+  if (before >= 0 && ::ftruncate(file.fd, before) != 0) return Error{ErrorCode::io, path.string() + ": cannot take back half a line: " + std::strerror(errno)};
   errno = problem;
-  return io_error(path, "cannot write");
+  return write_failure(path);
 }
 
 }  // namespace heirmark::files

@@ -9,8 +9,20 @@
 
 namespace heirmark::files {
 
-/// The whole file, at most max_size bytes. A missing or unreadable file is `io`... and one that is too large `bad_input`.
+enum class Access : std::uint8_t { read, write };
+/// What the failure of a system call on `path` means to the caller (specs/cli.md, "Exit codes"): a refused permission is `key`; an input
+/// that is missing or no file `bad_input`; a wait that a signal ended `stopped`; everything else `io`.
+[[nodiscard]] Error failure(const std::filesystem::path& path, int error_number, Access access);
+
+/// Is there surely nothing under this name? False also where permissions hide the answer: what is tried then tells them.
+[[nodiscard]] bool is_missing(const std::filesystem::path& path) noexcept;
+
+/// The whole file, at most max_size bytes. One that is too large is `bad_input`.
 [[nodiscard]] Result<std::string> read(const std::filesystem::path& path, std::uint64_t max_size = std::uint64_t{1} << 33);
+/// The same for a file of secrets; no copy stays behind in memory, and the caller wipes what is returned. A regular file must belong
+/// to this user or to root and must be closed to everyone else, except that root may let its group read; otherwise `key`. A pipe
+/// is taken as it is.
+[[nodiscard]] Result<std::string> read_secret(const std::filesystem::path& path, std::uint64_t max_size);
 
 /// Writes to a temporary name beside `path`, fsyncs, renames, fsyncs the folder. On failure the old file is as it was.
 [[nodiscard]] Result<void> write_atomic(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644);

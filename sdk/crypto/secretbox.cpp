@@ -6,13 +6,10 @@
 
 namespace heirmark::crypto {
 
-PasswordCost password_cost_interactive() { return {crypto_pwhash_OPSLIMIT_INTERACTIVE, crypto_pwhash_MEMLIMIT_INTERACTIVE}; }
-PasswordCost password_cost_sensitive() { return {crypto_pwhash_OPSLIMIT_MODERATE, crypto_pwhash_MEMLIMIT_MODERATE}; }
+static_assert(kLeastCost.opslimit == crypto_pwhash_OPSLIMIT_MIN && kLeastCost.memlimit == crypto_pwhash_MEMLIMIT_MIN);
 
 Result<Secret32> password_hash(ByteView passphrase, std::span<const std::uint8_t, kSaltBytes> salt, PasswordCost cost) {
-  // The header is read before the passphrase is checked: a hostile one must not ask for all memory or for ever.
-  constexpr std::uint64_t kMaxMemory = std::uint64_t{1} << 31, kMaxOperations = 64;
-  if (cost.opslimit < crypto_pwhash_OPSLIMIT_MIN || cost.opslimit > kMaxOperations || cost.memlimit < crypto_pwhash_MEMLIMIT_MIN || cost.memlimit > kMaxMemory)
+  if (cost.opslimit < kLeastCost.opslimit || cost.opslimit > kGreatestCost.opslimit || cost.memlimit < kLeastCost.memlimit || cost.memlimit > kGreatestCost.memlimit)
     return Error{ErrorCode::bad_input, "the cost of the passphrase hash is out of range"};
   if (sodium_init() < 0) return Error{ErrorCode::io, "libsodium does not start"};
   std::array<std::uint8_t, 32> out;

@@ -55,23 +55,26 @@ struct Wiped {
 }  // namespace
 
 bool Keystore::exists(const std::filesystem::path& folder) {
-  std::error_code ignored;
-  return std::filesystem::exists(folder / kHeader, ignored);
+  return !files::is_missing(folder / kHeader);
 }
 
 Result<Keystore> Keystore::create(const std::filesystem::path& folder, const Passphrase& passphrase, Cost cost) {
-  if (exists(folder)) return Error{ErrorCode::usage, folder.string() + ": there is a keystore already"};
+  const auto bounds = [](const char* name, std::uint64_t value, std::uint64_t low, std::uint64_t high) -> Result<void> {
+    if (value >= low && value <= high) return {};
+    return Error{ErrorCode::usage, "the passphrase hash's " + std::string(name) + " must be from " + std::to_string(low) + " to " + std::to_string(high)};
+  };
+  if (auto good = bounds("opslimit", cost.opslimit, crypto::kLeastCost.opslimit, crypto::kGreatestCost.opslimit); !good) return good.error();
+  if (auto good = bounds("memlimit", cost.memlimit, crypto::kLeastCost.memlimit, crypto::kGreatestCost.memlimit); !good) return good.error();
   std::error_code ec;
-  if (std::filesystem::exists(folder / kRoot, ec))
+  if (std::filesystem::exists(folder / kHeader, ec)) return Error{ErrorCode::usage, folder.string() + ": there is a keystore already"};
+  if (ec) return files::failure(folder, ec.value(), files::Access::write);
+  if (!files::is_missing(folder / kRoot))
     return Error{ErrorCode::usage, (folder / kRoot).string() + ": is there without " + std::string(kHeader) +
                                        ": another process is making this keystore, or was stopped while it did; if so, remove the file"};
   std::filesystem::create_directories(folder, ec);
-  if (ec) return Error{ErrorCode::io, folder.string() + ": cannot make the folder: " + ec.message()};
+  if (ec) return files::failure(folder, ec.value(), files::Access::write);
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ec);
 
-  const crypto::PasswordCost standard = crypto::password_cost_interactive();
-  if (cost.opslimit == 0) cost.opslimit = standard.opslimit;
-  if (cost.memlimit == 0) cost.memlimit = standard.memlimit;
   std::array<std::uint8_t, crypto::kSaltBytes> salt{};
   if (auto random = crypto::random_bytes(salt); !random) return random.error();
   auto master = crypto::password_hash(crypto::bytes_of(passphrase.expose_secret()), salt, {cost.opslimit, cost.memlimit});
@@ -96,19 +99,23 @@ Result<Keystore> Keystore::open(const std::filesystem::path& folder, const Passp
   const std::filesystem::path header = folder / kHeader;
   const auto bytes = files::read(header, kLongestFile);
   if (!bytes) {
-    if (!exists(folder)) return Error{ErrorCode::key, folder.string() + ": no keystore here (make one with: heirmark key new)"};
+    if (files::is_missing(header)) return Error{ErrorCode::key, folder.string() + ": no keystore here (make one with: heirmark key new)"};
     return bytes.error();
   }
   const auto value = json::parse_canonical(*bytes);
   if (!value) return value.error().at(header.string());
   keys::Members members(*value, "heirmark/keystore/v1");
-  const auto opslimit = members.integer("opslimit", 1, 64), memlimit = members.integer("memlimit", 8192, std::int64_t{1} << 31);
+  const auto limit = [&members](const char* name, std::uint64_t low, std::uint64_t high) {
+    return static_cast<std::uint64_t>(members.integer(name, static_cast<std::int64_t>(low), static_cast<std::int64_t>(high)));
+  };
+  const std::uint64_t opslimit = limit("opslimit", crypto::kLeastCost.opslimit, crypto::kGreatestCost.opslimit);
+  const std::uint64_t memlimit = limit("memlimit", crypto::kLeastCost.memlimit, crypto::kGreatestCost.memlimit);
   const std::string salt_text = members.hex("salt", 2 * crypto::kSaltBytes), check_text = members.hex("check", 80);
   if (auto good = members.finish(); !good) return good.error().at(header.string());
   const crypto::Bytes salt = crypto::hex_decode(salt_text).value(), check = crypto::hex_decode(check_text).value();
 
   auto master = crypto::password_hash(crypto::bytes_of(passphrase.expose_secret()), std::span<const std::uint8_t, crypto::kSaltBytes>(salt.data(), crypto::kSaltBytes),
-                                      {static_cast<std::uint64_t>(opslimit), static_cast<std::uint64_t>(memlimit)});
+                                      {opslimit, memlimit});
   if (!master) return master.error().at(header.string());
   if (!crypto::unseal(*master, kCheck, check)) return Error{ErrorCode::key, folder.string() + ": wrong passphrase"};
   Keystore store;
@@ -137,8 +144,7 @@ Result<KeyInfo> Keystore::new_epoch(std::string_view path_text, const Profile& p
   const std::uint32_t n = options.family_size;
   if (n < 2 || n > 1u << 24 || (n & (n - 1)) != 0) return Error{ErrorCode::usage, "the family size must be a power of two from 2 to 2^24"};
   if (const auto known = profiles::find(profile.name); !known) return known.error();
-  std::error_code ec;
-  if (std::filesystem::exists(file_of(epoch_file(*path)), ec)) return Error{ErrorCode::usage, path->text() + ": this epoch has a key already"};
+  if (!files::is_missing(file_of(epoch_file(*path)))) return Error{ErrorCode::usage, path->text() + ": this epoch has a key already"};
 
   Wiped root;
   if (auto bytes = unseal_file(std::string(kRoot)); bytes) root.bytes = *std::move(bytes);
@@ -177,8 +183,7 @@ Result<Keystore::Epoch> Keystore::load(std::string_view path_text) const {
   const auto path = KeyPath::parse(path_text);
   if (!path) return path.error();
   const std::string name = epoch_file(*path);
-  std::error_code ec;
-  if (!std::filesystem::exists(file_of(name), ec)) return Error{ErrorCode::key, folder_.string() + ": no key " + path->text()};
+  if (files::is_missing(file_of(name))) return Error{ErrorCode::key, folder_.string() + ": no key " + path->text()};
   Wiped record;
   if (auto bytes = unseal_file(name); bytes) record.bytes = *std::move(bytes);
   else return bytes.error();
@@ -205,7 +210,7 @@ Result<std::vector<KeyInfo>> Keystore::list() const {
     if (!epoch) return epoch.error().message.find(folder_.string()) == 0 ? epoch.error() : epoch.error().at(it->path().string());
     out.push_back(info_of(epoch->commitment));
   }
-  if (ec) return Error{ErrorCode::io, folder_.string() + ": " + ec.message()};
+  if (ec) return files::failure(folder_, ec.value(), files::Access::read);
   std::sort(out.begin(), out.end(), [](const KeyInfo& a, const KeyInfo& b) { return a.path < b.path; });
   return out;
 }
@@ -234,13 +239,18 @@ Result<Commitment> Keystore::commitment(std::string_view path) const {
   return std::move(epoch->commitment);
 }
 
-Result<Subkeys> Keystore::subkeys(std::string_view path, std::span<const std::string> accounts) const {
-  for (const std::string& account : accounts)
-    if (!is_key_name(account)) return Error{ErrorCode::usage, "\"" + account.substr(0, 80) + "\" is no account name: expected 1 to 64 of a-z 0-9 . _ -"};
-  if (accounts.empty()) return Error{ErrorCode::usage, "at least one account is needed"};
+Result<SubkeysFile> Keystore::subkeys_file(std::string_view path, std::span<const std::string> accounts) const {
+  if (auto good = SubkeysFile::check_accounts(accounts); !good) return Error{ErrorCode::usage, good.error().message};
   const auto epoch = load(path);
   if (!epoch) return epoch.error();
-  return epoch->opening.live_subkeys(accounts);
+  const Opening& opening = epoch->opening;
+  return SubkeysFile{opening.path(), opening.key_id(), opening.profile(), {accounts.begin(), accounts.end()}, opening.live_subkeys(accounts)};
+}
+
+Result<Subkeys> Keystore::subkeys(std::string_view path, std::span<const std::string> accounts) const {
+  auto file = subkeys_file(path, accounts);
+  if (!file) return file.error();
+  return std::move(file->subkeys);
 }
 
 Result<Subkeys> Keystore::subkeys(std::string_view path) const {
@@ -282,8 +292,7 @@ Result<crypto::PrivateKey> private_key(Result<std::vector<std::uint8_t>> der, co
 }  // namespace
 
 Result<SignerInfo> Keystore::signer(std::string_view name) const {
-  std::error_code ec;
-  if (!is_key_name(name) || !std::filesystem::exists(file_of(signer_file(name)), ec))
+  if (!is_key_name(name) || files::is_missing(file_of(signer_file(name))))
     return Error{ErrorCode::key, folder_.string() + ": no signer \"" + std::string(name.substr(0, 64)) + "\""};
   const auto key = private_key(unseal_file(signer_file(name)), file_of(signer_file(name)).string());
   if (!key) return key.error();
@@ -301,7 +310,7 @@ Result<std::vector<SignerInfo>> Keystore::signers() const {
     if (!found) return found.error();
     out.push_back(*std::move(found));
   }
-  if (ec) return Error{ErrorCode::io, folder_.string() + ": " + ec.message()};
+  if (ec) return files::failure(folder_, ec.value(), files::Access::read);
   std::sort(out.begin(), out.end(), [](const SignerInfo& a, const SignerInfo& b) { return a.name < b.name; });
   return out;
 }

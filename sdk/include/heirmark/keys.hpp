@@ -16,6 +16,7 @@
 
 #include <heirmark/profile.hpp>
 #include <heirmark/result.hpp>
+#include <heirmark/subkeys.hpp>
 #include <heirmark/types.hpp>
 
 namespace heirmark {
@@ -39,17 +40,6 @@ class Passphrase {
  private:
   std::string text_;
 };
-
-/// The name of an epoch: "acme-70b/2026-11".
-struct KeyPath {
-  std::string family;  ///< 1..64 of a-z 0-9 . _ -, the first a letter or digit
-  std::string epoch;   ///< YYYY-MM
-  [[nodiscard]] static Result<KeyPath> parse(std::string_view text);
-  [[nodiscard]] std::string text() const { return family + "/" + epoch; }
-  [[nodiscard]] KeyPath next_epoch() const;  ///< the month after
-};
-/// Is this a family or account name?
-[[nodiscard]] bool is_key_name(std::string_view name) noexcept;
 
 /// The secret of an epoch and what derives from it. Holds F; not copyable.
 class EpochSecret {
@@ -120,16 +110,25 @@ struct SignerInfo { std::string name, algorithm, key_id; std::string public_pem;
 /// A folder of sealed keys (specs/keys.md, "Keystore").
 class Keystore {
  public:
-  struct Cost { std::uint64_t opslimit = 0, memlimit = 0; };  ///< Argon2id; 0: libsodium's "interactive"
+  /// Cost of hashing the passphrase with Argon2id13, in libsodium's meaning. The header of a keystore keeps it: a keystore opens at the cost
+  /// that it was made with, whatever the default is.
+  struct Cost {
+    std::uint64_t opslimit = 3;                         ///< passes over the memory, 1 to 16
+    std::uint64_t memlimit = std::uint64_t{256} << 20;  ///< bytes, 8,192 to 2^30; with 3 passes libsodium's "moderate"
+    /// libsodium's minimum: for tests, and where the passphrase itself is 128 random bits or more. It protects no passphrase that a
+    /// person thought of.
+    [[nodiscard]] static constexpr Cost least() noexcept { return {1, 8192}; }
+  };
   struct EpochOptions {
     std::string not_before, not_after;  ///< YYYY-MM-DD; empty: first and last day of the epoch's month
     std::string purpose;                ///< ASCII; empty: "training provenance"
     std::uint32_t family_size = 1u << 20;
   };
-  /// Makes the folder (which must not hold a keystore) with a fresh root.
+  /// Makes the folder (which must not hold a keystore) with a fresh root. A cost out of bounds is `usage`.
   [[nodiscard]] static Result<Keystore> create(const std::filesystem::path& folder, const Passphrase& passphrase, Cost cost);
   [[nodiscard]] static Result<Keystore> create(const std::filesystem::path& folder, const Passphrase& passphrase) { return create(folder, passphrase, Cost{}); }
   [[nodiscard]] static Result<Keystore> open(const std::filesystem::path& folder, const Passphrase& passphrase);
+  /// False if there surely is none; true also where permissions hide it: open() then says so.
   [[nodiscard]] static bool exists(const std::filesystem::path& folder);
 
   [[nodiscard]] Result<KeyInfo> new_epoch(std::string_view path, const Profile& profile, const EpochOptions& options);
@@ -141,6 +140,8 @@ class Keystore {
   /// Subkeys of the live member, one issuance subkey for each account.
   [[nodiscard]] Result<Subkeys> subkeys(std::string_view path, std::span<const std::string> accounts) const;
   [[nodiscard]] Result<Subkeys> subkeys(std::string_view path) const;  ///< the one account "default"
+  /// The same with their names, to be written with SubkeysFile::bytes() for a server that never sees the keystore.
+  [[nodiscard]] Result<SubkeysFile> subkeys_file(std::string_view path, std::span<const std::string> accounts) const;
   /// Hands the opening to a recipient: returns it and appends to openings.log. `time` is YYYY-MM-DDThh:mm:ssZ.
   [[nodiscard]] Result<Opening> open_for(std::string_view path, std::string_view recipient, std::string_view time);
 

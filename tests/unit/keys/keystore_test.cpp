@@ -21,7 +21,7 @@ using namespace heirmark;
 
 namespace {
 namespace fs = std::filesystem;
-constexpr Keystore::Cost kCheap{1, 8192};
+constexpr Keystore::Cost kCheap = Keystore::Cost::least();
 const std::string kPath = "acme-70b/2026-11";
 
 class Folder {
@@ -195,6 +195,46 @@ TEST_CASE("a wrong passphrase is told from damage", "[keys]") {
   const auto nothing = Keystore::open(tmp.path / "none", right());
   REQUIRE_FALSE(nothing.ok());
   CHECK(nothing.error().code == ErrorCode::key);
+}
+
+TEST_CASE("the cost of the passphrase hash is moderate, is kept, and has bounds", "[keys]") {
+  const Folder tmp;
+  const auto cost_of = [](const fs::path& folder) {
+    const auto header = json::parse_canonical(files::read(folder / "HEIRMARK-KEYSTORE").value()).value();
+    return std::pair(*header.find("opslimit")->if_integer(), *header.find("memlimit")->if_integer());
+  };
+  REQUIRE(Keystore::create(tmp.path / "default", right()).ok());
+  CHECK(cost_of(tmp.path / "default") == std::pair<std::int64_t, std::int64_t>(3, 268'435'456));
+  CHECK(Keystore::open(tmp.path / "default", right()).ok());
+  // What the first version made, libsodium's "interactive", opens as before.
+  REQUIRE(Keystore::create(tmp.path / "old", right(), {2, 67'108'864}).ok());
+  CHECK(cost_of(tmp.path / "old") == std::pair<std::int64_t, std::int64_t>(2, 67'108'864));
+  CHECK(Keystore::open(tmp.path / "old", right()).ok());
+  for (const Keystore::Cost cost : {Keystore::Cost{0, 8192}, {1, 8191}, {1, 0}, {17, 8192}, {1, (1u << 30) + 1}, {UINT64_MAX, UINT64_MAX}}) {
+    const auto store = Keystore::create(tmp.path / "refused", right(), cost);
+    REQUIRE_FALSE(store.ok());
+    CHECK(store.error().code == ErrorCode::usage);
+    CHECK_FALSE(fs::exists(tmp.path / "refused"));
+  }
+}
+
+TEST_CASE("a hostile header is refused before it costs anything", "[keys]") {
+  const Folder tmp;
+  const fs::path folder = tmp.path / "keys", file = folder / "HEIRMARK-KEYSTORE";
+  make(folder);
+  const std::string good = files::read(file).value();
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string bytes = good;
+    bytes.replace(bytes.find(from), from.size(), to);
+    REQUIRE(files::write_atomic(file, bytes, 0600).ok());
+    const auto store = Keystore::open(folder, right());
+    REQUIRE_FALSE(store.ok());
+    CHECK(store.error().code == ErrorCode::bad_input);
+    return store.error().message;
+  };
+  // The member is named: the value was refused as it was read, and no hash was begun.
+  for (const char* memory : {"1073741825", "2147483648", "9007199254740991", "8191", "0", "-1"}) CHECK(with("\"memlimit\":8192", std::string("\"memlimit\":") + memory).find("memlimit") != std::string::npos);
+  for (const char* passes : {"17", "9007199254740991", "0", "-1"}) CHECK(with("\"opslimit\":1", std::string("\"opslimit\":") + passes).find("opslimit") != std::string::npos);
 }
 
 TEST_CASE("every truncation and every changed bit of the header is noticed", "[keys]") {
