@@ -8,6 +8,8 @@ namespace heirmark::stats {
 namespace {
 
 constexpr double kLog10E = 0.43429448190325183;
+constexpr double kFarthest = 1e12;  // the greatest |log10| that is printed
+constexpr const char* kFarthestText = "1000000000000.0000";
 
 // What the logarithm may be off by (specs/statistics.md, "Numbers"): 10^-9 for a statistic that was rounded to a double
 // before, 10^-12 of the value for the computation itself, whose measured error is below 10^-14 of it.
@@ -29,17 +31,17 @@ std::string four_decimals(std::int64_t ten_thousandths) {
 }  // namespace
 
 std::string log10_p_string(double log_p) {
-  if (log_p < -1e14) return "-inf";
-  if (!(log_p < 0)) return four_decimals(0);
+  if (!(log_p < 0)) return four_decimals(0);  // also for NaN: against the accuser
   const double log10 = log_p * kLog10E;
+  if (log10 < -kFarthest) return std::string(1, '-') + kFarthestText;
   return four_decimals(static_cast<std::int64_t>(std::min(0.0, std::ceil((log10 + guard(log10)) * 1e4))));
 }
 
 std::string log10_e_string(double log_e) {
-  if (!(log_e >= -1e14)) return "-inf";  // also for NaN: against the accuser
-  if (log_e > 1e14) return "inf";
   if (log_e == 0) return four_decimals(0);  // nothing was bet
   const double log10 = log_e * kLog10E;
+  if (!(log10 >= -kFarthest)) return std::string(1, '-') + kFarthestText;  // also for NaN
+  if (log10 > kFarthest) return kFarthestText;
   return four_decimals(static_cast<std::int64_t>(std::floor((log10 - guard(log10)) * 1e4)));
 }
 

@@ -66,7 +66,8 @@ class DocumentBets {
 /// ln of (sum of exp), stable; -infinity for an empty span.
 [[nodiscard]] double log_sum_exp(std::span<const double> values);
 
-/// Decimal strings of evidence: log10 with 4 decimals, p rounded up, e rounded down ("-41.3000"). "-0.0000" is written "0.0000".
+/// Decimal strings of evidence: log10 with 4 decimals, p rounded up, e rounded down ("-41.3000"). "-0.0000" is written "0.0000". Always
+/// a decimal: what lies beyond 10^12 is printed there, and an e of 0 or NaN as -10^12 (specs/statistics.md, "Numbers").
 [[nodiscard]] std::string log10_p_string(double log_p);
 [[nodiscard]] std::string log10_e_string(double log_e);
 

@@ -38,11 +38,22 @@ TEST_CASE("nothing is zero without a sign") {
 
 TEST_CASE("what is not a number counts against the accuser") {
   CHECK(log10_p_string(std::nan("")) == "0.0000");
-  CHECK(log10_e_string(std::nan("")) == "-inf");
+  CHECK(log10_e_string(std::nan("")) == "-1000000000000.0000");
   CHECK(log10_p_string(kInf) == "0.0000");
-  CHECK(log10_p_string(-kInf) == "-inf");
-  CHECK(log10_e_string(-kInf) == "-inf");
-  CHECK(log10_e_string(kInf) == "inf");
+}
+
+TEST_CASE("what has no finite logarithm has a decimal, on the weak side") {
+  for (const double log : {-kInf, -1e300, -1e14}) {
+    CHECK(log10_p_string(log) == "-1000000000000.0000");
+    CHECK(log10_e_string(log) == "-1000000000000.0000");
+  }
+  CHECK(log10_e_string(kInf) == "1000000000000.0000");
+  CHECK(log10_e_string(1e200) == "1000000000000.0000");
+  // More successes than trials, more than the largest sum: impossible data, and still a decimal.
+  for (const double impossible : {log_binomial_tail(10, 0.5, 11), weighted_tail({Term::bernoulli, 0.5, 1}, std::vector<WeightGroup>{{1, 10}}, 10.5).log_chernoff}) {
+    CHECK(impossible == -kInf);
+    CHECK(log10_p_string(impossible) == log10_p_string(-kInf));
+  }
 }
 
 TEST_CASE("strings have one form and the right side of the value") {
