@@ -39,11 +39,11 @@ Result<void> write_folder(const fs::path& folder, const std::vector<NewFile>& fi
     for (const NewFile& file : files) {
       const fs::path path = temporary / file.path;
       fs::create_directories(path.parent_path(), code);
-      if (code) return Error{ErrorCode::io, path.parent_path().string() + ": " + code.message()};
+      if (code) return files::failure(target, code.value(), files::Access::write);
       if (auto done = files::write_atomic(path, file.bytes); !done) return done;
     }
     fs::rename(temporary, target, code);
-    if (code) return Error{ErrorCode::io, folder.string() + ": " + code.message()};
+    if (code) return files::failure(folder, code.value(), files::Access::write);
     return {};
   };
   auto done = write();
@@ -131,9 +131,8 @@ Result<Verdict> write_verdict(const std::filesystem::path& folder, const std::fi
   std::vector<Part> parts{{"plan.json", {}, false},   {"transcript.json", {}, false}, {"commitment.json", {}, false},    {"suspect.json", {}, false},
                           {"prompts.jsonl", {}, true}, {"ledger.jsonl", {}, true},     {"transcript/c1.jsonl", {}, true}, {"transcript/issued.jsonl", {}, true}};
   for (Part& part : parts) {
-    std::error_code code;
-    if (part.optional && !fs::exists(folder / part.name, code)) continue;
-    if (!part.optional && std::string_view(part.name) == "transcript.json" && !fs::exists(folder / part.name, code))
+    if (part.optional && files::is_missing(folder / part.name)) continue;
+    if (!part.optional && std::string_view(part.name) == "transcript.json" && files::is_missing(folder / part.name))
       return Error{ErrorCode::usage, folder.string() + " has no transcript.json: the run is not finished"};
     auto bytes = files::read(folder / part.name, audit::kMaxFile);
     if (!bytes) return bytes.error();

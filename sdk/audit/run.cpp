@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 Error broken(const std::string& what) { return {ErrorCode::invalid_evidence, what}; }
-Error failed(const fs::path& path) { return {ErrorCode::io, path.string() + ": " + std::strerror(errno)}; }
+Error failed(const fs::path& path) { return files::failure(path, errno, files::Access::write); }
 
 std::string system_time() {
   const std::time_t now = std::time(nullptr);
@@ -50,7 +50,7 @@ class Lines {
   static Result<Lines> open(const fs::path& path) {
     Lines out(path);
     if (out.file_->get() < 0) return failed(path);
-    auto bytes = fs::exists(path) ? files::read(path, audit::kMaxFile) : Result<std::string>(std::string());
+    auto bytes = files::read(path, audit::kMaxFile);
     if (!bytes) return bytes.error();
     out.kept_ = std::move(bytes).value();
     out.kept_.resize(out.kept_.rfind('\n') == std::string::npos ? 0 : out.kept_.rfind('\n') + 1);
@@ -86,9 +86,10 @@ class Run {
 
   Result<void> all() {
     if (auto done = read_plan(); !done) return done;
-    if (fs::exists(folder_ / "transcript.json")) return check_sealed();
+    if (!files::is_missing(folder_ / "transcript.json")) return check_sealed();
     std::error_code made;
     fs::create_directories(folder_ / "transcript", made);
+    if (made) return files::failure(folder_ / "transcript", made.value(), files::Access::write);
     const Descriptor lock(::open((folder_ / "transcript").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (lock.get() < 0) return failed(folder_ / "transcript");
     if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return Error{ErrorCode::io, folder_.string() + ": another run is at work in this folder"};
@@ -148,7 +149,7 @@ class Run {
     if (transcript->plan != plan_.digest()) return broken("transcript.json belongs to another plan");
     std::string c1, issued;
     for (auto [name, into] : {std::pair<const char*, std::string*>{"transcript/c1.jsonl", &c1}, {"transcript/issued.jsonl", &issued}}) {
-      if (!fs::exists(folder_ / name)) continue;
+      if (files::is_missing(folder_ / name)) continue;
       auto file = files::read(folder_ / name, audit::kMaxFile);
       if (!file) return file.error();
       *into = std::move(file).value();
@@ -162,7 +163,7 @@ class Run {
     if (auto same = audit::check_hello(*hello, about_); !same) return same;
     seed_ = audit::plan_seed(plan_.digest());
     const fs::path path = folder_ / "transcript/progress.json";
-    if (fs::exists(path)) {
+    if (!files::is_missing(path)) {
       const auto bytes = files::read(path, audit::kMaxObject);
       if (!bytes) return bytes.error();
       auto progress = audit::parse_progress(*bytes);
@@ -174,7 +175,7 @@ class Run {
       return {};
     }
     for (const char* name : {"transcript/c1.jsonl", "transcript/issued.jsonl"})
-      if (fs::exists(folder_ / name)) return broken(std::string(name) + " is there without transcript/progress.json");
+      if (!files::is_missing(folder_ / name)) return broken(std::string(name) + " is there without transcript/progress.json");
     progress_ = {plan_.digest(), now(), std::move(hello).value()};
     return files::write_atomic(path, audit::progress_bytes(progress_));
   }

@@ -52,7 +52,7 @@ class Reader {
       names.push_back(entries->path().filename().string());
       if (names.size() > 10'000) break;  // no bag has so many; the extra ones are complaint enough
     }
-    if (code) return Error{ErrorCode::io, (bag_ / relative).string() + ": " + code.message()};
+    if (code) return files::failure(bag_ / relative, code.value(), files::Access::read);
     std::sort(names.begin(), names.end());
     for (const std::string& name : names)
       if (auto done = entry(relative.empty() ? name : relative + "/" + name); !done) return done;
@@ -62,7 +62,7 @@ class Reader {
   Result<void> entry(const std::string& path) {
     struct stat info{};
     const std::string full = (bag_ / path).string();
-    if (lstat(full.c_str(), &info) != 0) return Error{ErrorCode::io, printable(path) + ": " + std::strerror(errno)};
+    if (lstat(full.c_str(), &info) != 0) return files::failure(full, errno, files::Access::read);
     if (S_ISDIR(info.st_mode)) {
       if (folders_.contains(path)) return folder(path);
       complain("bag.extra-file", printable(path) + "/ does not belong into the bag");
@@ -142,8 +142,9 @@ Files tag_files(const Files& files, std::string_view day, std::string_view plan_
 
 Result<Files> read_bag(const std::filesystem::path& bag, const VerifyOptions& options, std::vector<Check>& checks) {
   std::error_code code;
-  if (!fs::is_directory(fs::symlink_status(bag, code)))
-    return Error{ErrorCode::io, bag.string() + (fs::exists(fs::symlink_status(bag, code)) ? " is not a folder" : " does not exist")};
+  const fs::file_status status = fs::symlink_status(bag, code);
+  if (status.type() == fs::file_type::none) return files::failure(bag, code.value(), files::Access::read);
+  if (!fs::is_directory(status)) return Error{ErrorCode::bad_input, bag.string() + (fs::exists(status) ? ": is not a folder" : ": does not exist")};
   return Reader(bag, options, checks).all();
 }
 }  // namespace evidence
@@ -157,7 +158,7 @@ Result<void> make_bag(const std::filesystem::path& folder) {
   std::error_code code;
   for (const auto& file : evidence::payload_files()) {
     if (!evidence::belongs(file.path, *plan)) continue;
-    if (!fs::exists(folder / file.path, code))
+    if (files::is_missing(folder / file.path))
       return Error{ErrorCode::usage, (folder / file.path).string() + " is missing" + (file.path.starts_with("statements/") ? ": the object is not signed yet" : "")};
     auto bytes = files::read(folder / file.path, audit::kMaxFile);
     if (!bytes) return bytes.error();
@@ -172,14 +173,14 @@ Result<void> make_bag(const std::filesystem::path& folder) {
   fs::remove_all(old, code);
   for (const auto& [path, bytes] : files) {
     fs::create_directories((fresh / path).parent_path(), code);
-    if (code) return Error{ErrorCode::io, (fresh / path).string() + ": " + code.message()};
+    if (code) return files::failure(fresh / path, code.value(), files::Access::write);
     if (auto done = files::write_atomic(fresh / path, bytes); !done) return done;
   }
   std::error_code status;
   code.clear();
   if (fs::exists(fs::symlink_status(bag, status))) fs::rename(bag, old, code);
   if (!code) fs::rename(fresh, bag, code);
-  if (code) return Error{ErrorCode::io, bag.string() + ": " + code.message()};
+  if (code) return files::failure(bag, code.value(), files::Access::write);
   fs::remove_all(old, code);
   return {};
 }

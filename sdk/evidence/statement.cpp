@@ -153,7 +153,7 @@ Result<void> sign_object(const std::filesystem::path& folder, Object object, std
   }
   const fs::path key = folder / evidence::key_file(object_role(object));
   std::error_code code;
-  if (fs::exists(key, code)) {
+  if (!files::is_missing(key)) {
     const auto known = files::read(key, audit::kMaxObject);
     if (!known) return known.error();
     if (*known != signer.public_pem) return Error{ErrorCode::key, key.string() + " holds another key: one " + std::string(object_role(object)) + " signs a case"};
@@ -162,7 +162,7 @@ Result<void> sign_object(const std::filesystem::path& folder, Object object, std
   if (!envelope) return envelope.error();
   for (const char* name : {"trust", "statements"}) {
     fs::create_directories(folder / name, code);
-    if (code) return Error{ErrorCode::io, (folder / name).string() + ": " + code.message()};
+    if (code) return files::failure(folder / name, code.value(), files::Access::write);
   }
   if (auto done = files::write_atomic(key, signer.public_pem); !done) return done;
   return files::write_atomic(folder / evidence::statement_file(object), *envelope);

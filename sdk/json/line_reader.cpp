@@ -7,18 +7,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
+#include <utility>
+
+#include "base/files.hpp"
 
 namespace heirmark::json {
 namespace {
 constexpr std::size_t kPiece = std::size_t{1} << 18;
-
-Error failure(const std::string& name, int error_number) {
-  ErrorCode code = ErrorCode::io;
-  if (error_number == ENOENT || error_number == EISDIR || error_number == ENOTDIR) code = ErrorCode::bad_input;
-  if (error_number == EACCES || error_number == EPERM) code = ErrorCode::key;
-  return {code, name + ": " + std::generic_category().message(error_number)};
-}
 }  // namespace
 
 struct LineReader::State {
@@ -31,6 +26,7 @@ struct LineReader::State {
   std::size_t end = 0;       ///< of what was read
   bool at_end = false;
   std::uint64_t number = 0;
+  std::function<bool()> stop;
   std::uint64_t empty = 0;   ///< number of the first empty line, to complain about if another one follows
 
   State() = default;
@@ -47,9 +43,10 @@ struct LineReader::State {
     }
     if (buffer.size() - end < kPiece) buffer.resize(std::max(buffer.size() * 2, 2 * kPiece));
     for (;;) {
+      if (stop && stop()) return Error{ErrorCode::stopped, "stopped while reading " + name};
       const ssize_t n = ::read(fd, buffer.data() + end, buffer.size() - end);
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return failure(name, errno);
+      if (n < 0) return files::failure(name, errno, files::Access::read);
       if (n == 0) at_end = true;
       end += static_cast<std::size_t>(n);
       return {};
@@ -59,8 +56,8 @@ struct LineReader::State {
   Result<std::optional<std::string_view>> line() {
     for (;;) {
       const auto* feed = static_cast<const char*>(end > searched ? std::memchr(buffer.data() + searched, '\n', end - searched) : nullptr);
-      const std::size_t stop = feed != nullptr ? static_cast<std::size_t>(feed - buffer.data()) : end;
-      if (stop - begin > max_line) {
+      const std::size_t line_end = feed != nullptr ? static_cast<std::size_t>(feed - buffer.data()) : end;
+      if (line_end - begin > max_line) {
         ++number;
         return Error{ErrorCode::bad_input, name + ":" + std::to_string(number) + ": longer than " + std::to_string(max_line) + " bytes"};
       }
@@ -70,8 +67,8 @@ struct LineReader::State {
         continue;
       }
       if (feed == nullptr && begin == end) return std::optional<std::string_view>();
-      std::string_view found(buffer.data() + begin, stop - begin);
-      begin = searched = feed != nullptr ? stop + 1 : end;
+      std::string_view found(buffer.data() + begin, line_end - begin);
+      begin = searched = feed != nullptr ? line_end + 1 : end;
       ++number;
       if (found.ends_with('\r')) found.remove_suffix(1);
       return std::optional(found);
@@ -84,13 +81,14 @@ LineReader::LineReader(LineReader&&) noexcept = default;
 LineReader& LineReader::operator=(LineReader&&) noexcept = default;
 LineReader::~LineReader() = default;
 
-Result<LineReader> LineReader::open(const std::filesystem::path& path, std::size_t max_line) {
+Result<LineReader> LineReader::open(const std::filesystem::path& path, std::size_t max_line, std::function<bool()> stop) {
   auto state = std::make_unique<State>();
   const bool standard = path == "-";
   state->name = standard ? "standard input" : path.string();
   state->max_line = max_line;
+  state->stop = std::move(stop);
   state->fd = standard ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (state->fd < 0) return failure(state->name, errno);
+  if (state->fd < 0) return files::failure(state->name, errno, files::Access::read);
   return LineReader(std::move(state));
 }
 

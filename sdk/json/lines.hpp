@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,10 +17,11 @@ namespace heirmark::json {
 inline constexpr std::size_t kMaxLine = std::size_t{64} << 20;
 
 /// Lines of a file or of standard input ("-"). The last line may lack its line feed; empty lines are allowed at the end only. A
-/// carriage return before the line feed is dropped.
+/// carriage return before the line feed is dropped. Where a signal or the next piece of the file interrupts the work `stop` is asked, if
+/// there is one; true ends it with `stopped`.
 class LineReader {
  public:
-  [[nodiscard]] static Result<LineReader> open(const std::filesystem::path& path, std::size_t max_line = kMaxLine);
+  [[nodiscard]] static Result<LineReader> open(const std::filesystem::path& path, std::size_t max_line = kMaxLine, std::function<bool()> stop = {});
   LineReader(LineReader&&) noexcept;
   LineReader& operator=(LineReader&&) noexcept;
   ~LineReader();

@@ -19,7 +19,8 @@ Result<std::string> read_bytes(const fs::path& data, const std::string& name) {
   const fs::path path = data / name;
   std::error_code code;
   const fs::file_status status = fs::symlink_status(path, code);
-  if (code || !fs::exists(status)) return Error{ErrorCode::io, name + ": is not in the bag's data folder"};
+  if (status.type() == fs::file_type::none) return files::failure(name, code.value(), files::Access::read);
+  if (!fs::exists(status)) return Error{ErrorCode::bad_input, name + ": is not in the bag's data folder"};
   if (!fs::is_regular_file(status)) return Error{ErrorCode::bad_input, name + ": is not a regular file"};
   return files::read(path, kMaxObject);
 }
@@ -235,7 +236,7 @@ Result<void> list_items(const fs::path& data, Case& into) {
       return Error{ErrorCode::bad_input, "data: holds more than " + std::to_string(kMaxFiles) + " files"};
     into.items.push_back({path, at->file_size(code)});
   }
-  if (code) return Error{ErrorCode::io, "data: " + code.message()};
+  if (code) return files::failure("data", code.value(), files::Access::read);
   std::sort(into.items.begin(), into.items.end(), [](const Item& a, const Item& b) { return a.path < b.path; });
   return {};
 }
@@ -303,7 +304,8 @@ std::string Case::signer_key(std::string_view role) const {
 Result<Case> read_case(const fs::path& bag) {
   const fs::path data = bag / "data";
   std::error_code code;
-  if (!fs::is_directory(data, code)) return Error{ErrorCode::io, "the bag has no folder data"};
+  if (const auto type = fs::status(data, code).type(); type == fs::file_type::none) return files::failure("data", code.value(), files::Access::read);
+  else if (type != fs::file_type::directory) return Error{ErrorCode::bad_input, "is no bag: it has no folder data"};
   Case into;
   if (auto done = read_object(data, "plan.json", into.plan, read_plan); !done) return done.error();
   if (auto done = read_object(data, "commitment.json", into.commitment, read_commitment); !done) return done.error();

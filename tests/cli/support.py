@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import select
 import shutil
 import signal
@@ -13,6 +14,7 @@ import time
 import unittest
 
 HEIRMARK = os.environ.get("HEIRMARK", "heirmark")
+MAKE_KEYSTORE = os.environ.get("HEIRMARK_MAKE_KEYSTORE", "make_keystore")
 SOURCE = pathlib.Path(os.environ.get("HEIRMARK_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
 PASSPHRASE = "correct horse battery staple"
 HERE = pathlib.Path(__file__).resolve().parent
@@ -22,6 +24,13 @@ def environment(**more):
     env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "XDG_DATA_HOME")}
     env.update(TERM="xterm", **more)
     return env
+
+
+def make_keystore(folder):
+    """An empty keystore at the least cost of the passphrase hash, unless there is one: the command's own takes a second each time it is opened."""
+    if not (pathlib.Path(folder) / "HEIRMARK-KEYSTORE").exists():
+        subprocess.run([MAKE_KEYSTORE, folder], input=(PASSPHRASE + "\n").encode(), check=True)
+    return folder
 
 
 class Done:
@@ -80,6 +89,19 @@ def on_terminal(*args, answers=(), cwd=None, env=None):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace")
 
 
+def json_members():
+    """Command -> names of its JSON object's members, as specs/cli.md has them."""
+    page = (SOURCE / "specs/cli.md").read_text()
+    out = {}
+    for commands, text in re.findall(r"^\| (`[^|]*) \| (.*) \|$", page[page.index("## JSON"):], re.M):
+        text = re.sub(r": list of [^;]*(;|$)", ",", re.sub(r"\([^)]*\)", "", text))
+        names = re.findall(r"`([^`]+)`", commands)
+        group = names[0].split()[0] + " " if " " in names[0] else ""
+        for name in names:
+            out[name if name.startswith(group) else group + name] = set(re.findall(r"`(\w+)`", text))
+    return out
+
+
 class Case(unittest.TestCase):
     """A test with a folder of its own."""
 
@@ -106,6 +128,7 @@ class Case(unittest.TestCase):
         return done
 
     def new_key(self, key="acme-70b/2026-11", **options):
+        make_keystore(self.store)
         extra = [part for name, value in options.items() for part in ("--" + name.replace("_", "-"), value)]
         return self.run_ok("key", "new", key, "--keystore", self.store, *extra, passphrase=PASSPHRASE)
 

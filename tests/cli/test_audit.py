@@ -10,7 +10,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from support import HEIRMARK, HERE, PASSPHRASE, Case, environment, heirmark, main, on_terminal
+from support import HEIRMARK, HERE, PASSPHRASE, Case, environment, heirmark, json_members, main, make_keystore, on_terminal
 
 KEY = "acme-70b/2026-11"
 VOCAB = 509
@@ -32,6 +32,8 @@ class Audits(Case):
         base = cls.base
         (base / "public").mkdir()
         provider, cls.auditor = ("--keystore", base / "provider-keys"), ("--keystore", base / "auditor-keys")
+        for folder in (provider[1], cls.auditor[1]):
+            make_keystore(folder)
         call("key", "new", KEY, "--family-size", 4096, *provider, passphrase=PASSPHRASE)
         call("key", "commit", KEY, "-o", base / "public/commitment.json", *provider, passphrase=PASSPHRASE)
         call("mark", KEY, *provider, "--vocab", VOCAB, "--texts", 40, "--tokens", 48, "--ledger", base / "public/ledger.jsonl", "--account", "reseller-7",
@@ -91,11 +93,22 @@ class Verdicts(Audits):
     def test_the_innocent_twin(self):
         self.assertTrue(self.twin.out.startswith("INCONCLUSIVE  no reliable signal; this does not show that the model was not distilled\n"), self.twin.out)
 
+    def test_explained(self):
+        out = self.run_ok("audit", "verdict", self.copied(), "--opening", self.base / "opening.json", *self.auditor, "--explain", passphrase=PASSPHRASE).out
+        verdict = json.loads((self.base / "guilty/verdict.json").read_text())
+        c1, c2, c3 = verdict["channels"]
+        for word in ("Gamma(", f"exact integer {c1['statistic']}", f"log10 p (PRF) {c1['log10_p_prf']}", f"log10 p (rank among 63 decoys in each of {len(c1['classes'])} classes) {c1['log10_p_rank']}",
+                     f"log10 e {c2['log10_e']}: mean over 20", f"log10 e {c3['log10_e']}: mean over 30", f"alpha = {c3['alpha']}", "p = min(1, m x the least p / weight)",
+                     "log10 0.000001 = -6.0000", f"control-2: log10 p {verdict['controls'][1]['log10_p']}"):
+            self.assertIn(word, out)
+        self.assertTrue(self.run_ok("verify", self.base / "guilty/bag", "--explain").out.endswith(out[out.index("c1         weight"):]))
+
     def test_verdict_again_in_json_and_with_a_required_outcome(self):
         folder = self.copied()
         args = ("audit", "verdict", folder, "--opening", self.base / "opening.json", *self.auditor)
         answer = self.run_ok(*args, "--json", "--require", "supports", passphrase=PASSPHRASE).json
         self.assertEqual(answer["outcome"], "supports")
+        self.assertEqual(set(answer), json_members()["audit verdict"])
         self.assertLess(answer["log10_p"], -6)
         self.assertEqual([channel["channel"] for channel in answer["channels"]], ["c1", "c2", "c3"])
         self.assertEqual(answer["channels"][2]["accounts"][0]["account"], "reseller-7")
@@ -110,7 +123,7 @@ class Verdicts(Audits):
         self.run_fails(5, "report", self.base / "guilty/bag", "-o", "/dev/full", words="/dev/full")
         done = heirmark("report", self.dir)
         self.assertIn(str(self.dir), done.err)
-        self.assertIn(done.code, (3, 5))
+        self.assertEqual(done.code, 3)
         self.assertEqual(len(done.err.splitlines()), 1)
 
     def test_a_terminal_gets_colour_and_no_color_is_respected(self):
@@ -127,6 +140,7 @@ class Verification(Audits):
         bag = self.base / "guilty/bag"
         answer = self.run_ok("verify", bag, "--json").json
         self.assertEqual((answer["state"], answer["outcome"]), ("valid", "supports"))
+        self.assertEqual(set(answer), json_members()["verify"])
         self.assertIn({"code": "trust.unpinned", "level": "note"}, [{k: c[k] for k in ("code", "level")} for c in answer["codes"]])
         self.assertNotIn("fail", {c["level"] for c in answer["codes"]})
         self.assertIn("VALID", self.run_ok("verify", bag).out)
@@ -165,9 +179,7 @@ class Verification(Audits):
         done = heirmark("verify", bag)
         self.assertEqual(done.code, 1)
         self.assertIn("INVALID", done.out)
-        done = heirmark("verify", self.dir / "none")
-        self.assertIn(done.code, (1, 5))
-        self.assertNotEqual(done.out + done.err, "")
+        self.run_fails(3, "verify", self.dir / "none", words="none")
 
 
 class Steps(Audits):
@@ -245,7 +257,7 @@ class Steps(Audits):
 
     def test_another_keys_opening(self):
         folder = self.copied()
-        other = ("--keystore", self.dir / "other")
+        other = ("--keystore", make_keystore(self.dir / "other"))
         call("key", "new", KEY, "--family-size", 4096, *other, passphrase=PASSPHRASE)
         call("key", "open", KEY, "--to", "x", "-o", self.dir / "other.json", *other, passphrase=PASSPHRASE)
         (folder / "opening.json").unlink()

@@ -7,7 +7,7 @@ import struct
 import sys
 
 sys.path.insert(0, os.path.dirname(__file__))
-from support import PASSPHRASE, Case, environment, main
+from support import PASSPHRASE, SOURCE, Case, main
 
 
 class Texts(Case):
@@ -69,6 +69,31 @@ class Texts(Case):
             found = self.detect(text, opening, "--count-rule", rule)
             self.assertIsNotNone(found["log10_p_saddlepoint"])
             self.assertLess(found["log10_p"], -3)
+
+    def test_published_vectors(self):
+        """Texts and readings of specs/vectors/detect.json, from files to the integers that the page gives."""
+        vectors = json.loads((SOURCE / "specs/vectors/detect.json").read_text())
+        opening, text = self.dir / "vector.json", self.dir / "vector.jsonl"
+        cases = [(case, ("--count-rule", case["count_rule"])) for case in vectors["text"]] + [(case, ("--reading",)) for case in vectors["reading"]]
+        self.assertGreaterEqual(len(vectors["reading"]), 3)
+        for case, more in cases:
+            with self.subTest(case["id"]):
+                opening.write_text(case["opening"])
+                text.write_text("".join(line + "\n" for line in case["lines"]))
+                found = self.detect(text, opening, "--decoys", case["decoys"], *more)
+                for name in ("positions", "repeats", "tainted", "off_coin"):
+                    self.assertEqual(found[name], case[name], name)
+                self.assertEqual((found["n"], found["statistic_integer"], found["classes"]), (case["n"], case["statistic"], case["classes"]))
+                self.assertEqual((found["reading"], found["count_rule"]), ("--reading" in more, None if "--reading" in more else case["count_rule"]))
+
+    def test_reading_is_explained(self):
+        case = json.loads((SOURCE / "specs/vectors/detect.json").read_text())["reading"][0]
+        opening, text = self.dir / "vector.json", self.dir / "vector.jsonl"
+        opening.write_text(case["opening"])
+        text.write_text("".join(line + "\n" for line in case["lines"]))
+        out = self.run_ok("detect", text, "--opening", opening, "--reading", "--explain").out
+        for word in ("Chernoff bound of a weighted sum", "the suspect's probabilities", "saddlepoint"):
+            self.assertIn(word, out)
 
     def test_words_for_people(self):
         opening = self.opening()
@@ -160,8 +185,33 @@ class BadInput(Case):
         text = self.dir / "t.jsonl"
         text.write_text('{"tokens":[1,2]}\n')
         self.run_fails(3, "detect", text, "--opening", self.dir / "none.json", words="none.json")
-        done = self.run_ok("detect", "-", "--opening", self.key, "--json", stdin=b"")
-        self.assertEqual((done.json["n"], done.json["log10_p"], done.json["log10_e"]), (0, 0, 0))
+
+    def test_nothing_to_score(self):
+        for content in (b"", b"\n", b"\n\n"):
+            self.run_fails(3, "detect", "-", "--opening", self.key, "--json", stdin=content, words="standard input: no text")
+            self.run_fails(3, "detect", "-", "--opening", self.key, "--reading", stdin=content, words="standard input: no text")
+        path = self.dir / "empty.jsonl"
+        path.write_bytes(b"")
+        self.run_fails(3, "detect", path, "--opening", self.key, words=(str(path), "no text"))
+        for content, more in ((b'{"tokens":[]}\n', ()), (b'{"tokens":[1,2],"prompt_tokens":2}\n', ()), (b'{"tokens":[1],"prompt_tokens":1,"top":[]}\n', ("--reading",))):
+            done = self.run_ok("detect", "-", "--opening", self.key, "--json", *more, stdin=content)
+            self.assertEqual((done.json["n"], done.json["log10_p"], done.json["log10_e"]), (0, 0, 0))
+            self.assertRegex(done.err, "^note  .*standard input.*\n$")
+            self.assertEqual(self.run_ok("-q", "detect", "-", "--opening", self.key, *more, stdin=content).err, "")
+
+    def test_reading_files(self):
+        good = '{"tokens":[1,2],"top":[[[7,1]],[]]}\n'
+        for content, words in (
+                ('{"tokens":[1,2]}\n', (":2: ", "top")), ('{"tokens":[1,2],"top":[[]]}\n', (":2: ", "1 lists", "2 positions")), ('{"tokens":[1],"top":7}\n', (":2: ", "top")),
+                ('{"tokens":[1],"top":[[[7]]]}\n', (":2: ", "position 0")), ('{"tokens":[1],"top":[[[7,0.5]]]}\n', (":2: ", "position 0")),
+                ('{"tokens":[1],"top":[[[1048576,5]]]}\n', (":2: ", "out of range")), ('{"tokens":[1],"top":[[[-1,5]]]}\n', (":2: ", "out of range")),
+                ('{"tokens":[1],"top":[[[7,4294967296]]]}\n', (":2: ", "2^32")), ('{"tokens":[1],"top":[[[7,-1]]]}\n', (":2: ", "2^32")),
+                ('{"tokens":[1],"top":[[[7,1],[7,1]]]}\n', (":2: ", "twice")), ('{"tokens":[1],"top":[[[7,4294967295],[8,2]]]}\n', (":2: ", "more than 1")),
+                ('{"tokens":[1,2],"prompt_tokens":1,"top":[[]],"base":[[[7,1],[7,1]]]}\n', (":2: ", "base", "position 1")), ('{"tokens":[1],"top":[[]', (":2: ",))):
+            with self.subTest(content):
+                self.detect_fails(good + content, words, "--reading")
+        self.detect_fails(good, ("out of range",), "--reading", "--vocab", 7)
+        self.run_fails(2, "detect", "x", "--opening", self.key, "--reading", "--count-rule", "log2", words="--count-rule")
 
     def test_openings(self):
         text = self.dir / "t.jsonl"

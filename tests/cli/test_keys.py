@@ -10,13 +10,15 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from support import HEIRMARK, PASSPHRASE, Case, environment, heirmark, main, on_terminal
+from support import HEIRMARK, PASSPHRASE, Case, environment, heirmark, main, make_keystore, on_terminal
 
 KEY = "acme-70b/2026-11"
 
 
 class Keys(Case):
     def key(self, *args, passphrase=PASSPHRASE):
+        if args[0] in ("new", "signer"):
+            make_keystore(self.store)
         return self.run_ok("key", *args, "--keystore", self.store, passphrase=passphrase)
 
     def key_fails(self, code, *args, passphrase=PASSPHRASE, words=()):
@@ -71,6 +73,40 @@ class Keys(Case):
         self.key("open", KEY, "--to", "x", "-o", self.dir / "o.json")
         self.assertNotIn(json.loads((self.dir / "o.json").read_text())["familySecret"], out.read_text())
 
+    def test_a_subkeys_file_is_all_that_a_server_needs(self):
+        self.key("new", KEY)
+        subkeys, opening = self.dir / "subkeys.json", self.dir / "o.json"
+        self.key("export-subkey", KEY, "--account", "a", "--account", "b", "-o", subkeys)
+        self.key("open", KEY, "--to", "x", "-o", opening)
+        shutil.rmtree(self.store)
+        for account in ("a", "b"):
+            args = ("--seed", 5, "--mode", "issuance", "--tokens", 50, "--account", account)
+            out = self.run_ok("mark", "--subkeys", subkeys, *args).out
+            self.assertEqual(out, self.run_ok("mark", "--opening", opening, *args).out)
+            self.assertEqual(out, self.run_ok("mark", "--subkeys", "-", *args, stdin=subkeys.read_bytes()).out)
+        # Without --account it is the file's first, and a ledger says so.
+        self.run_ok("mark", "--subkeys", subkeys, "--tokens", 5, "-o", self.dir / "t", "--ledger", self.dir / "l")
+        self.assertEqual(json.loads((self.dir / "l").read_text())["account"], "a")
+        self.run_fails(4, "mark", "--subkeys", subkeys, "--account", "c", words=("subkeys.json", "c"))
+        self.assertIn("acme-70b/2026-11", self.run_ok("mark", "--subkeys", subkeys, "-v").err)
+
+    def test_subkeys_files_that_are_refused(self):
+        self.key("new", KEY)
+        subkeys = self.dir / "subkeys.json"
+        self.key("export-subkey", KEY, "-o", subkeys)
+        good = subkeys.read_text()
+        secrets = [json.loads(good)["coin"], *json.loads(good)["window"]]
+        for content, words in ((good[:-200], "window"), (good.replace('"coin"', '"cion"'), "coin"), (good.replace("subkeys/v1", "opening/v1"), "type"), ("", "accounts"),
+                               (good.replace(",", ", "), "byte"), (good + "{}", "follows")):
+            with self.subTest(words):
+                subkeys.write_text(content)
+                done = self.run_fails(3, "mark", "--subkeys", subkeys, words=(str(subkeys), words))
+                for secret in secrets:
+                    self.assertNotIn(secret[:16], done.err)
+        subkeys.write_text(good)
+        subkeys.chmod(0o644)
+        self.run_fails(4, "mark", "--subkeys", subkeys, words=(str(subkeys), "0644"))
+
     def test_wrong_and_missing_passphrases(self):
         self.key("new", KEY)
         self.key_fails(4, "list", passphrase="wrong", words="passphrase")
@@ -99,7 +135,8 @@ class Keys(Case):
         env = environment(XDG_DATA_HOME=str(self.dir / "data"))
         done = heirmark("key", "new", KEY, passphrase=PASSPHRASE, env=env)
         self.assertEqual(done.code, 0, done.err)
-        self.assertTrue((self.dir / "data/heirmark/HEIRMARK-KEYSTORE").exists())
+        header = json.loads((self.dir / "data/heirmark/HEIRMARK-KEYSTORE").read_text())
+        self.assertEqual((header["opslimit"], header["memlimit"]), (3, 256 << 20))  # libsodium's "moderate"
 
     def test_no_secret_is_printed(self):
         self.key("new", KEY)

@@ -184,6 +184,7 @@ Result<int> run_plan(const PlanArguments& arguments) {
   const auto signer = find_signer(*store, arguments.signer, Missing::create);
   if (!signer) return signer.error();
   request.date = now();
+  tell("reading commitment, suspect" + std::string(arguments.prompts.empty() ? "" : ", prompts") + (arguments.ledger.empty() ? "" : ", ledger") + " and fixing the plan");
   const auto plan = make_plan(request, arguments.output);
   if (!plan) return plan.error();
   if (auto done = sign_object(arguments.output, Object::plan, now(), *signer); !done) return done.error();
@@ -240,7 +241,7 @@ void add_audit_plan(Command& audit) {
   plan.whole("--controls", "N", arguments->controls, 0, 64, "control keys [4]");
   plan.text("--signer", "NAME", arguments->signer, "signing key, made if there is none [auditor]");
   add_store_options(plan, arguments->store);
-  plan.example("heirmark audit plan --commitment commitment.json --suspect suspect.json\n    --prompts prompts.jsonl --alpha 1e-6 -o case-17/");
+  plan.example("heirmark audit plan --commitment commitment.json --suspect suspect.json --prompts p.jsonl -o case/");
   plan.run([arguments] { return run_plan(*arguments); });
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "commands.hpp"
+#include "explain.hpp"
 #include "files.hpp"
 #include "json_writer.hpp"
 #include "numbers.hpp"
@@ -24,7 +25,7 @@ struct VerdictArguments {
   StoreOptions store;
   std::string folder, opening, signer = "auditor", require;
   std::uint64_t threads = 0;
-  bool json = false;
+  bool json = false, explain = false;
 };
 
 constexpr const char* kMargin = "           ";
@@ -166,7 +167,7 @@ Result<int> run_verdict(const VerdictArguments& arguments) {
   VerdictOptions options;
   options.threads = static_cast<unsigned>(arguments.threads != 0 ? arguments.threads : std::max(1u, std::thread::hardware_concurrency()));
   options.progress = [&progress](double share) { return progress.update(share); };
-  const auto verdict = write_verdict(folder, arguments.opening, now(), options);
+  const auto verdict = write_verdict(folder, named_input(arguments.opening), now(), options);
   progress.clear();
   if (!verdict) return verdict.error().code == ErrorCode::stopped ? stopped_error("the same command starts again") : verdict.error();
   if (auto done = sign_object(folder, Object::verdict, now(), *signer); !done) return done.error();
@@ -175,6 +176,7 @@ Result<int> run_verdict(const VerdictArguments& arguments) {
   if (auto done = write_report(bag, report); !done) return done.error();
   if (arguments.json) print_json(*verdict, *plan, suspect->name, report, bag);
   else print_summary(*verdict, *plan, suspect->name, report);
+  if (arguments.explain && !arguments.json) print_explanation(*verdict, *plan);
   return !arguments.require.empty() && outcome_name(verdict->outcome) != arguments.require ? 7 : 0;
 }
 }  // namespace
@@ -187,6 +189,7 @@ void add_audit_verdict(Command& audit) {
   verdict.choice("--require", {"supports", "inconclusive", "does-not-support"}, arguments->require, "exit 7 on another outcome");
   verdict.text("--signer", "NAME", arguments->signer, "signing key of the plan [auditor]");
   verdict.whole("--threads", "N", arguments->threads, 1, 1024, "[one for each core]");
+  verdict.flag("--explain", arguments->explain, "print the formulas, the counts and the nulls");
   verdict.flag("--json", arguments->json, "one JSON object");
   add_store_options(verdict, arguments->store);
   verdict.example("heirmark audit verdict case-17/ --opening opening.json");

@@ -52,10 +52,7 @@ Result<LogitsReader> LogitsReader::open(const std::string& path, std::uint32_t v
   LogitsReader reader;
   reader.name_ = input_name(path);
   reader.descriptor_ = path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (reader.descriptor_ < 0) {
-    const ErrorCode code = errno == EACCES ? ErrorCode::key : errno == ENOENT ? ErrorCode::bad_input : ErrorCode::io;
-    return Error{code, reader.name_ + ": " + std::strerror(errno)};
-  }
+  if (reader.descriptor_ < 0) return file_error(reader.name_, errno, Access::read);
   reader.row_.resize(std::size_t{vocab} * (dtype == DType::float32 ? 4 : 2));
   return reader;
 }
@@ -75,8 +72,7 @@ Result<bool> LogitsReader::next() {
     const ssize_t n = ::read(descriptor_, row_.data() + got, row_.size() - got);
     if (n > 0) got += static_cast<std::size_t>(n);
     else if (n == 0) break;
-    else if (errno != EINTR) return Error{errno == EISDIR ? ErrorCode::bad_input : ErrorCode::io, name_ + ": " + std::strerror(errno)};
-    else if (interrupted()) return stopped_error("nothing was written");
+    else if (errno != EINTR || interrupted()) return file_error(name_, errno, Access::read);
   }
   if (got == 0) return false;
   ++rows_;

@@ -1,41 +1,50 @@
 #include "files.hpp"
 
 #include <fcntl.h>
+#include <string.h>  // explicit_bzero
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 #include "shell.hpp"
 
 namespace heirmark::cli {
 namespace {
-Error io_error(const std::string& name, int error) {
-  // A missing or wrong input is the caller's data; a forbidden one is a permission; the rest is the disk.
-  ErrorCode code = ErrorCode::io;
-  if (error == ENOENT || error == EISDIR || error == ENOTDIR) code = ErrorCode::bad_input;
-  if (error == EACCES || error == EPERM) code = ErrorCode::key;
-  return {code, name + ": " + std::strerror(error)};
-}
-
-Error write_error(const std::string& name, int error) {
-  const bool denied = error == EACCES || error == EPERM;
-  return {denied ? ErrorCode::key : ErrorCode::io, name + ": " + std::strerror(error)};
-}
-
 std::string folder_of(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
 }
 }  // namespace
 
+Error file_error(const std::string& name, int error, Access access) {
+  if (error == EINTR) return {ErrorCode::stopped, "stopped while waiting for " + name};
+  ErrorCode code = ErrorCode::io;
+  if (error == EACCES || error == EPERM) code = ErrorCode::key;
+  const int wrong_name[] = {ENOENT, EISDIR, ENOTDIR, ELOOP, ENAMETOOLONG};
+  if (access == Access::read && std::find(std::begin(wrong_name), std::end(wrong_name), error) != std::end(wrong_name)) code = ErrorCode::bad_input;
+  return {code, name + ": " + std::strerror(error)};
+}
+
+Result<void> one_standard_input(std::initializer_list<std::pair<const char*, std::string>> inputs) {
+  const char* first = nullptr;
+  for (const auto& [option, path] : inputs) {
+    if (path != "-") continue;
+    if (first != nullptr) return Error{ErrorCode::usage, std::string("standard input cannot be both ") + first + " and " + option};
+    first = option;
+  }
+  return {};
+}
+
 std::string input_name(const std::string& path) { return path == "-" ? "standard input" : path; }
 
 Result<std::string> read_file(const std::string& path) {
   const std::string name = input_name(path);
   const int descriptor = path == "-" ? STDIN_FILENO : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return io_error(name, errno);
+  if (descriptor < 0) return file_error(name, errno, Access::read);
   std::string bytes;
   int error = 0;
   std::size_t size = 0;
@@ -53,14 +62,14 @@ Result<std::string> read_file(const std::string& path) {
   }
   bytes.resize(size);
   if (path != "-") ::close(descriptor);
-  if (error == EINTR) return stopped_error("nothing was read to its end");
-  if (error != 0) return io_error(name, error);
+  if (error != 0) return file_error(name, error, Access::read);
   return bytes;
 }
 
 Result<OutputFile> OutputFile::open(const std::string& path, bool secret) {
   OutputFile file;
   file.path_ = path;
+  file.secret_ = secret;
   if (path.empty() || path == "-") {
     file.standard_ = true;
     return file;
@@ -69,35 +78,37 @@ Result<OutputFile> OutputFile::open(const std::string& path, bool secret) {
   if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     if (S_ISDIR(info.st_mode)) return Error{ErrorCode::usage, path + ": is a folder"};
     file.descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-    if (file.descriptor_ < 0) return write_error(path, errno);
+    if (file.descriptor_ < 0) return file_error(path, errno, Access::write);
     return file;
   }
   std::string temporary = path + ".XXXXXX";
   file.descriptor_ = ::mkostemp(temporary.data(), O_CLOEXEC);
-  if (file.descriptor_ < 0) return write_error(path, errno);
+  if (file.descriptor_ < 0) return file_error(path, errno, Access::write);
   file.temporary_ = temporary;
   const mode_t mask = ::umask(0);
   ::umask(mask);
-  if (::fchmod(file.descriptor_, secret ? 0600 : (0666 & ~mask)) != 0) return write_error(path, errno);
+  if (::fchmod(file.descriptor_, secret ? 0600 : (0666 & ~mask)) != 0) return file_error(path, errno, Access::write);
   return file;
 }
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)), temporary_(std::move(other.temporary_)), buffer_(std::move(other.buffer_)),
-      descriptor_(other.descriptor_), standard_(other.standard_) {
+      descriptor_(other.descriptor_), standard_(other.standard_), secret_(other.secret_) {
   other.descriptor_ = -1;
   other.temporary_.clear();
 }
 
 OutputFile::~OutputFile() {
+  if (secret_) explicit_bzero(buffer_.data(), buffer_.size());
   if (descriptor_ >= 0) ::close(descriptor_);
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
-Error OutputFile::failed(int error) const { return write_error(path_, error); }
+Error OutputFile::failed(int error) const { return file_error(path_, error, Access::write); }
 
 Result<void> OutputFile::write(std::string_view bytes) {
   if (standard_) return print(bytes), Result<void>{};
+  if (secret_) buffer_.reserve(buffer_.size() + bytes.size());  // written in one piece: no shorter copy of the secret is left
   buffer_ += bytes;
   return buffer_.size() > (1u << 16) ? flush() : Result<void>{};
 }
@@ -107,8 +118,9 @@ Result<void> OutputFile::flush() {
   while (done < buffer_.size()) {
     const ssize_t n = ::write(descriptor_, buffer_.data() + done, buffer_.size() - done);
     if (n >= 0) done += static_cast<std::size_t>(n);
-    else if (errno != EINTR) return failed(errno);
+    else if (errno != EINTR || interrupted()) return failed(errno);
   }
+  if (secret_) explicit_bzero(buffer_.data(), buffer_.size());
   buffer_.clear();
   return {};
 }
@@ -147,7 +159,7 @@ Result<void> write_file(const std::string& path, std::string_view bytes, bool se
 Result<void> check_writable(const std::string& path) {
   if (path.empty() || path == "-") return {};
   const std::string folder = folder_of(path);
-  if (::access(folder.c_str(), W_OK | X_OK) != 0) return write_error(folder, errno);
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) return file_error(folder, errno, Access::write);
   return {};
 }
 

@@ -1,12 +1,25 @@
 // Reading and writing whole files. Nothing is ever left half written: temporary name, fsync, rename.
 #pragma once
+#include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <heirmark/result.hpp>
 
 namespace heirmark::cli {
+
+/// A failed system call on an input or an output: a refused permission is `key`; an input that is missing or no file `bad_input`; a wait that
+/// a signal ended `stopped`; everything else `io` (specs/cli.md).
+enum class Access : std::uint8_t { read, write };
+[[nodiscard]] Error file_error(const std::string& name, int error, Access access);
+
+/// Of several inputs of one command at most one may be standard input; `usage` names the two that both want it. Pairs of option and path.
+[[nodiscard]] Result<void> one_standard_input(std::initializer_list<std::pair<const char*, std::string>> inputs);
+/// A path for readers that take no "-".
+[[nodiscard]] inline std::string named_input(const std::string& path) { return path == "-" ? "/dev/stdin" : path; }
 
 /// The bytes of a file, or of standard input for "-".
 [[nodiscard]] Result<std::string> read_file(const std::string& path);
@@ -35,7 +48,7 @@ class OutputFile {
   [[nodiscard]] Error failed(int error) const;
   std::string path_, temporary_, buffer_;
   int descriptor_ = -1;
-  bool standard_ = false;
+  bool standard_ = false, secret_ = false;
 };
 
 /// Fails unless the folder that `path` would stand in exists and can be written: asked before long work.

@@ -9,7 +9,7 @@
 
 namespace heirmark::cli {
 namespace {
-constexpr std::size_t kColumns = 80;
+constexpr std::size_t kRows = 24, kColumns = 100;  ///< one screen
 constexpr std::size_t kIndent = 27;  ///< where the right column of help begins
 
 std::vector<std::string> wrap(const std::string& text, std::size_t width) {
@@ -97,24 +97,36 @@ const std::vector<std::pair<std::string, std::string>>& exit_codes() {
 }  // namespace
 
 std::string help_text(const Command& command) {
-  std::string out = command.full_name() + " - " + command.summary() + "\n\n";
+  std::vector<std::string> parts{command.full_name() + " - " + command.summary() + "\n"};
+  parts.emplace_back();
   std::string margin = "Usage: ";
   for (const std::string& line : wrap(usage_line(command), kColumns - margin.size())) {
-    out += margin + line + "\n";
+    parts.back() += margin + line + "\n";
     margin = "       ";
   }
-  out += "\n";
-  for (const Command& child : command.commands()) put_row(out, child.name(), child.summary());
-  if (!command.commands().empty() && !command.options().empty()) out += "\n";
-  for (const OptionInfo& option : command.options()) put_row(out, left_column(option), option.help);
+  parts.emplace_back();
+  for (const Command& child : command.commands()) put_row(parts.back(), child.name(), child.summary());
+  if (!command.commands().empty()) parts.emplace_back();
+  for (const OptionInfo& option : command.options()) put_row(parts.back(), left_column(option), option.help);
   for (const std::string& note : command.notes()) {
-    out += "\n";
-    for (const std::string& line : wrap(note, kColumns)) out += line + "\n";
+    parts.emplace_back();
+    for (const std::string& line : wrap(note, kColumns)) parts.back() += line + "\n";
   }
-  if (!command.examples().empty()) out += "\n";
+  parts.emplace_back();
   for (const std::string& example : command.examples()) {
-    const bool fits = example.find('\n') == std::string::npos && 9 + example.size() <= kColumns;
-    out += (fits ? "Example: " : "Example:\n  ") + example + "\n";
+    parts.back() += (9 + example.size() <= kColumns ? "Example: " : "Example:\n  ") + example + "\n";
+  }
+  std::erase(parts, "");
+  // An empty line between the parts, beginning with the last, as far as one screen allows.
+  std::size_t rows = 0;
+  for (const std::string& part : parts) rows += static_cast<std::size_t>(std::count(part.begin(), part.end(), '\n'));
+  std::string out = parts.back();
+  for (std::size_t i = parts.size() - 1; i-- > 0;) {
+    if (rows < kRows) {
+      out.insert(0, "\n");
+      ++rows;
+    }
+    out.insert(0, parts[i]);
   }
   return out;
 }

@@ -1,4 +1,6 @@
 // key: what the provider's security engineer does. Prints ids and fingerprints, never a secret.
+#include <string.h>  // explicit_bzero
+
 #include <memory>
 
 #include "commands.hpp"
@@ -111,37 +113,18 @@ Result<int> key_open(const KeyOptions& options) {
   return 0;
 }
 
-std::string hex(const Secret32& secret) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (const std::uint8_t byte : secret.expose_secret()) {
-    out += kDigits[byte >> 4];
-    out += kDigits[byte & 15];
-  }
-  return out;
-}
-
 Result<int> key_export(const KeyOptions& options) {
   if (auto good = check_writable(options.output); !good) return good.error();
   auto store = open_store(options.store, Missing::fail);
   if (!store) return store.error();
   std::vector<std::string> accounts = options.accounts;
   if (accounts.empty()) accounts.emplace_back("default");
-  const auto info = store->info(options.key);
-  if (!info) return info.error();
-  const auto subkeys = store->subkeys(options.key, accounts);
-  if (!subkeys) return subkeys.error();
-  // Members in the order of canonical JSON.
-  JsonWriter json;
-  json.begin_object().key("accounts").begin_list();
-  for (const std::string& account : accounts) json.text(account);
-  json.end_list().member("coin", hex(subkeys->coin)).key("issuance").begin_list();
-  for (const Secret32& key : subkeys->issuance) json.text(hex(key));
-  json.end_list().member("keyId", info->key_id).member("path", info->path).member("profile", info->profile).member("type", "heirmark/subkeys/v1");
-  json.key("window").begin_list();
-  for (const Secret32& key : subkeys->window) json.text(hex(key));
-  json.end_list().end_object();
-  if (auto done = write_file(options.output, json.line(), true); !done) return done.error();
+  const auto file = store->subkeys_file(options.key, accounts);
+  if (!file) return file.error();
+  std::string bytes = file->bytes();
+  const auto done = write_file(options.output, bytes, true);
+  explicit_bzero(bytes.data(), bytes.size());
+  if (!done) return done.error();
   inform("wrote      " + options.output + ": what a sampler needs of " + options.key + ", and nothing above it; keep it secret");
   return 0;
 }
@@ -149,8 +132,7 @@ Result<int> key_export(const KeyOptions& options) {
 Result<int> key_signer(const KeyOptions& options) {
   auto store = open_store(options.store, Missing::create);
   if (!store) return store.error();
-  auto info = store->signer(options.key);
-  if (!info) info = store->new_signer(options.key, options.algorithm);
+  const auto info = signer_info(*store, options.key, options.algorithm);
   if (!info) return info.error();
   if (!options.output.empty()) {
     if (auto done = write_file(options.output, info->public_pem); !done) return done.error();
@@ -222,6 +204,7 @@ void add_key_commands(Command& group) {
     key.texts("--account", "NAME", options.accounts, "issuance subkey for an account; again for more [default]");
     key.text("-o,--output", "FILE", options.output, "JSON file, mode 0600; holds secrets", Need::required);
     add_store_options(key, options.store);
+    key.note("A server samples with this file alone: heirmark mark --subkeys FILE, or SubkeysFile::read in the SDK.");
     key.example("heirmark key export-subkey acme-70b/2026-11 -o subkeys.json");
   }
   {

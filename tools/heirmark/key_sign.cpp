@@ -38,14 +38,16 @@ Result<int> key_commit(const SignOptions& options) {
     statement = *std::move(made);
     pem = signer->public_pem;
   }
+  const auto folder = std::filesystem::path(options.output).parent_path();
+  for (const char* name : {"statements", "trust"}) {
+    if (options.no_sign) break;
+    std::error_code error;
+    std::filesystem::create_directories(folder / name, error);
+    if (error) return file_error((folder / name).string(), error.value(), Access::write);
+  }
   if (auto done = write_file(options.output, bytes); !done) return done.error();
   inform("wrote      " + options.output + "  (opening sha256 " + commitment->digest + ")");
   if (options.no_sign) return 0;
-  const auto folder = std::filesystem::path(options.output).parent_path();
-  std::error_code error;
-  std::filesystem::create_directories(folder / "statements", error);
-  if (!error) std::filesystem::create_directories(folder / "trust", error);
-  if (error) return Error{ErrorCode::io, folder.string() + ": " + error.message()};
   for (const auto& [name, content] : {std::pair{folder / "statements/commitment.dsse.json", &statement}, std::pair{folder / "trust/provider.pem", &pem}}) {
     if (auto done = write_file(name.string(), *content); !done) return done.error();
     inform("wrote      " + name.string());

@@ -24,34 +24,45 @@ constexpr std::uint64_t kNoSeed = std::numeric_limits<std::uint64_t>::max();
 
 struct MarkArguments {
   StoreOptions store;
-  std::string key, opening, logits, dtype = "f32", prompts, mode = "marked", account = "default", output, ledger;
+  std::string key, opening, subkeys, logits, dtype = "f32", prompts, mode = "marked", account, output, ledger;
   std::uint64_t vocab = 4096, tokens = 200, texts = 1, top_k = 0, seed = kNoSeed, ledger_top = 64, threads = 1;
   double temperature = 1, top_p = 1, min_p = 0;
   bool tokens_given = false, vocab_given = false;
 };
 
 struct KeyMaterial {
+  std::string path, key_id;
   Profile profile;
   Subkeys subkeys;
+  std::vector<std::string> accounts;
 };
 
 Result<KeyMaterial> load_key(const MarkArguments& arguments) {
-  const std::vector<std::string> accounts{arguments.account};
-  if (!is_key_name(arguments.account)) return Error{ErrorCode::usage, "mark: --account is 1 to 64 of a-z 0-9 . _ -"};
+  if (!arguments.subkeys.empty()) {
+    auto file = SubkeysFile::read(named_input(arguments.subkeys));
+    if (!file) return file.error();
+    return KeyMaterial{file->path.text(), file->key_id, file->profile, std::move(file->subkeys), std::move(file->accounts)};
+  }
+  std::vector<std::string> accounts{arguments.account.empty() ? "default" : arguments.account};
   if (!arguments.opening.empty()) {
-    const auto opening = Opening::read(arguments.opening);
+    const auto opening = Opening::read(named_input(arguments.opening));
     if (!opening) return opening.error();
-    return KeyMaterial{opening->profile(), opening->live_subkeys(accounts)};
+    return KeyMaterial{opening->path().text(), opening->key_id(), opening->profile(), opening->live_subkeys(accounts), accounts};
   }
   const auto store = open_store(arguments.store, Missing::fail);
   if (!store) return store.error();
-  const auto info = store->info(arguments.key);
-  if (!info) return info.error();
-  const auto profile = profiles::find(info->profile);
-  if (!profile) return profile.error();
-  auto subkeys = store->subkeys(arguments.key, accounts);
-  if (!subkeys) return subkeys.error();
-  return KeyMaterial{*profile, *std::move(subkeys)};
+  auto file = store->subkeys_file(arguments.key, accounts);
+  if (!file) return file.error();
+  return KeyMaterial{file->path.text(), file->key_id, file->profile, std::move(file->subkeys), std::move(file->accounts)};
+}
+
+/// Which of the key's accounts is marked for: the one that was asked for, else the first.
+Result<std::uint32_t> account_slot(const MarkArguments& arguments, const KeyMaterial& material) {
+  if (arguments.account.empty()) return 0;
+  const auto found = std::find(material.accounts.begin(), material.accounts.end(), arguments.account);
+  if (found == material.accounts.end())
+    return Error{ErrorCode::key, input_name(arguments.subkeys) + ": holds no subkey for the account " + arguments.account};
+  return static_cast<std::uint32_t>(found - material.accounts.begin());
 }
 
 Result<RequestId> request_id(std::uint64_t seed, std::uint64_t text) {
@@ -133,6 +144,12 @@ class Marker {
   Result<int> run() {
     auto material = load_key(arguments_);
     if (!material) return material.error();
+    const auto slot = account_slot(arguments_, *material);
+    if (!slot) return slot.error();
+    slot_ = *slot;
+    account_ = material->accounts[slot_];
+    tell("marking under " + material->path + " (" + material->key_id + "), profile " + std::string(material->profile.name) + ", account " + account_ + ", mode " +
+         arguments_.mode);
     Sampler::Options options;
     options.vocab_size = static_cast<std::uint32_t>(arguments_.vocab);
     options.max_rows = kBatch;
@@ -168,10 +185,10 @@ class Marker {
     const auto id = request_id(arguments_.seed, number);
     if (!id) return id.error();
     text.response.request_id = *id;
-    text.response.account = arguments_.account;
+    text.response.account = account_;
     if (!prompts_.empty()) text.response.prompt = prompts_[number % prompts_.size()].tokens;
     text.all = text.response.prompt;
-    text.sequence.push_back(sampler.begin(*id, text.response.prompt));
+    text.sequence.push_back(sampler.begin(*id, text.response.prompt, slot_));
     return text;
   }
 
@@ -250,10 +267,20 @@ class Marker {
   std::vector<TokenText> prompts_;
   SamplingParams params_;
   std::uint64_t written_ = 0;
+  std::string account_;
+  std::uint32_t slot_ = 0;
 };
 
 Result<int> run_mark(const MarkArguments& arguments) {
-  if (arguments.key.empty() == arguments.opening.empty()) return Error{ErrorCode::usage, "mark: give either a KEY of the keystore or --opening"};
+  if (arguments.key.empty() + arguments.opening.empty() + arguments.subkeys.empty() != 2) {
+    return Error{ErrorCode::usage, "mark: give either a KEY of the keystore or --opening or --subkeys"};
+  }
+  if (!arguments.account.empty() && !is_key_name(arguments.account)) return Error{ErrorCode::usage, "mark: --account is 1 to 64 of a-z 0-9 . _ -"};
+  if (auto good = one_standard_input({{"--opening", arguments.opening}, {"--subkeys", arguments.subkeys}, {"--logits", arguments.logits}, {"--prompt", arguments.prompts}}); !good) {
+    return good.error().at("mark");
+  }
+  const std::string output = arguments.output.empty() ? "-" : arguments.output;
+  if (arguments.ledger == output) return Error{ErrorCode::usage, "mark: the texts and the ledger cannot be one file"};
   if (arguments.temperature != 0 && arguments.temperature < 1e-3) return Error{ErrorCode::usage, "mark: --temperature is 0, or from 0.001 to 1000"};
   if (!arguments.logits.empty() && !arguments.vocab_given) return Error{ErrorCode::usage, "mark: --logits needs --vocab"};
   if (!arguments.logits.empty() && arguments.texts != 1) return Error{ErrorCode::usage, "mark: --logits makes one text; --texts is for the demonstration model"};
@@ -261,8 +288,8 @@ Result<int> run_mark(const MarkArguments& arguments) {
   if (!arguments.ledger.empty() && !drawn) return Error{ErrorCode::usage, "mark: a ledger needs --mode marked or issuance and a temperature"};
   std::vector<TokenText> prompts;
   if (!arguments.prompts.empty()) {
-    auto read = read_token_file(arguments.prompts, static_cast<std::uint32_t>(arguments.vocab));
-    if (!read) return read.error();
+    auto read = read_token_file(arguments.prompts, static_cast<std::uint32_t>(arguments.vocab), interrupted);
+    if (!read) return read.error().code == ErrorCode::stopped ? stopped_error("nothing was written; the same command starts again") : read.error();
     if (read->empty()) return Error{ErrorCode::bad_input, input_name(arguments.prompts) + ": no prompt"};
     prompts = *std::move(read);
   }
@@ -274,7 +301,8 @@ void add_mark(Command& root) {
   auto arguments = std::make_shared<MarkArguments>();
   Command& mark = root.add("mark", "sample marked text from a demonstration model or from logits");
   mark.argument("KEY", arguments->key, "key of the keystore, family/epoch", Need::optional);
-  mark.text("--opening", "FILE", arguments->opening, "or an opening.json instead");
+  mark.text("--subkeys", "FILE", arguments->subkeys, "or what key export-subkey wrote: all that a server needs");
+  mark.text("--opening", "FILE", arguments->opening, "or an opening.json");
   mark.text("--logits", "FILE", arguments->logits, "raw logits, one row for each token; - for standard input");
   mark.choice("--dtype", {"f32", "bf16", "f16"}, arguments->dtype, "of the logits [f32]");
   mark.whole("--vocab", "V", arguments->vocab, 1, kMaxVocab, "vocabulary size [4096]");
@@ -286,7 +314,7 @@ void add_mark(Command& root) {
   mark.real("--top-p", "P", arguments->top_p, 1e-6, 1, "[1: off]");
   mark.real("--min-p", "P", arguments->min_p, 0, 1, "[0: off]");
   mark.choice("--mode", {"marked", "issuance", "greedy", "off"}, arguments->mode, "[marked]");
-  mark.text("--account", "NAME", arguments->account, "whose issuance subkey is used [default]");
+  mark.text("--account", "NAME", arguments->account, "whose issuance subkey is used [the first]");
   mark.whole("--seed", "S", arguments->seed, 0, 1ull << 62, "fixed request ids, for tests only [random]");
   mark.text("--ledger", "FILE", arguments->ledger, "also write the issued ledger");
   mark.whole("--ledger-top", "N", arguments->ledger_top, 1, 1024, "tokens of a logged distribution [64]");

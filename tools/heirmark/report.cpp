@@ -17,6 +17,7 @@ void add_report(Command& root) {
   report.note("The report repeats the evidence; heirmark verify checks it.");
   report.example("heirmark report case-17/bag -o report.html");
   report.run([arguments]() -> Result<int> {
+    tell("reading " + arguments->bag);
     const auto html = render_report(arguments->bag);
     if (!html) return html.error().at(arguments->bag);
     if (auto done = write_file(arguments->output, *html); !done) return done.error();

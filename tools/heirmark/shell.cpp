@@ -43,7 +43,7 @@ void write_output() {
     } else if (errno == EPIPE) {
       std::signal(SIGPIPE, SIG_DFL);
       std::raise(SIGPIPE);
-    } else if (errno != EINTR) {
+    } else if (errno != EINTR || interrupted()) {
       g_output_error = errno;
     }
   }
@@ -63,6 +63,7 @@ void print(std::string_view text) {
 
 Result<void> flush_output() {
   write_output();
+  if (g_output_error == EINTR) return stopped_error("the same command starts again");
   if (g_output_error != 0) return Error{ErrorCode::io, std::string("standard output: ") + std::strerror(g_output_error)};
   return {};
 }

@@ -88,18 +88,24 @@ Result<Keystore> open_store(const StoreOptions& options, Missing missing) {
   }
   auto passphrase = get_passphrase(options, there ? "passphrase of " + folder : "new passphrase for " + folder, !there);
   if (!passphrase) return passphrase.error();
+  tell("keystore " + folder + ": hashing the passphrase with Argon2id");
   if (there) return Keystore::open(folder, *passphrase);
   auto store = Keystore::create(folder, *passphrase);
   if (store) inform("made       keystore " + folder);
   return store;
 }
 
-Result<Signer> find_signer(Keystore& store, const std::string& name, Missing missing) {
+Result<SignerInfo> signer_info(Keystore& store, const std::string& name, const std::string& algorithm) {
   auto info = store.signer(name);
-  if (!info && missing == Missing::create) {
-    info = store.new_signer(name, "ed25519");
-    if (info) inform("made       signing key " + name + " (" + info->algorithm + ", " + info->key_id + ")");
-  }
+  if (info) return info;
+  auto made = store.new_signer(name, algorithm);
+  if (made) inform("made       signing key " + name + " (" + made->algorithm + ", " + made->key_id + ")");
+  else if (is_key_name(name) && made.error().code == ErrorCode::usage) return info;  // it is there: what kept us from reading it counts
+  return made;
+}
+
+Result<Signer> find_signer(Keystore& store, const std::string& name, Missing missing) {
+  const auto info = missing == Missing::create ? signer_info(store, name, "ed25519") : store.signer(name);
   if (!info) return info.error();
   return Signer{info->public_pem, [&store, name](std::span<const std::uint8_t> message) { return store.sign(name, message); }};
 }

@@ -25,6 +25,9 @@ enum class Missing : std::uint8_t { fail, create };
 /// Opens the keystore; with Missing::create makes it when there is none (the passphrase is asked for twice).
 [[nodiscard]] Result<Keystore> open_store(const StoreOptions& options, Missing missing);
 
+/// What may be shown of the named signing key; made when there is none. One that is there and cannot be read is an error.
+[[nodiscard]] Result<SignerInfo> signer_info(Keystore& store, const std::string& name, const std::string& algorithm);
+
 /// The named signing key; with Missing::create made (Ed25519) when there is none. `store` must outlive the signer.
 [[nodiscard]] Result<Signer> find_signer(Keystore& store, const std::string& name, Missing missing);
 

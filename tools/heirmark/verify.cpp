@@ -1,3 +1,4 @@
+#include <heirmark/audit.hpp>
 #include <heirmark/evidence.hpp>
 
 #include <algorithm>
@@ -5,6 +6,7 @@
 #include <thread>
 
 #include "commands.hpp"
+#include "explain.hpp"
 #include "files.hpp"
 #include "json_writer.hpp"
 #include "shell.hpp"
@@ -15,7 +17,7 @@ struct VerifyArguments {
   std::string bag, require;
   std::vector<std::string> trust;
   std::uint64_t threads = 0;
-  bool json = false;
+  bool json = false, explain = false;
 };
 
 void print_json(const VerifyReport& report) {
@@ -50,6 +52,21 @@ void print_person(const VerifyReport& report) {
   print("\n");
 }
 
+/// The bag is verified: its plan and verdict are what their signatures say.
+Result<void> explain_bag(const VerifyArguments& arguments, const VerifyReport& report) {
+  const std::string data = arguments.bag + "/data/";
+  const auto plan_bytes = read_file(data + "plan.json"), verdict_bytes = read_file(data + "verdict.json");
+  if (!plan_bytes) return plan_bytes.error();
+  if (!verdict_bytes) return verdict_bytes.error();
+  const auto plan = Plan::parse(*plan_bytes);
+  const auto verdict = Verdict::parse(*verdict_bytes);
+  if (!plan) return plan.error().at(data + "plan.json");
+  if (!verdict) return verdict.error().at(data + "verdict.json");
+  if (plan->plan_id != report.plan_id || verdict->log10_p != report.log10_p) return Error{ErrorCode::invalid_evidence, arguments.bag + ": changed while it was read"};
+  print_explanation(*verdict, *plan);
+  return {};
+}
+
 Result<int> run_verify(const VerifyArguments& arguments) {
   VerifyOptions options;
   for (const std::string& path : arguments.trust) {
@@ -58,6 +75,7 @@ Result<int> run_verify(const VerifyArguments& arguments) {
     options.trust_roots.push_back(*std::move(pem));
   }
   options.threads = static_cast<unsigned>(arguments.threads != 0 ? arguments.threads : std::max(1u, std::thread::hardware_concurrency()));
+  tell("reading " + arguments.bag + " and computing its verdict again");
   Progress progress("verify");
   options.progress = [&progress](double share) { return progress.update(share); };
   const auto report = verify_bag(arguments.bag, options);
@@ -65,6 +83,8 @@ Result<int> run_verify(const VerifyArguments& arguments) {
   if (!report) return report.error().code == ErrorCode::stopped ? stopped_error("the same command starts again") : report.error();
   if (arguments.json) print_json(*report);
   else print_person(*report);
+  if (arguments.explain && !arguments.json && report->state != BagState::invalid)
+    if (auto done = explain_bag(arguments, *report); !done) return done.error();
   if (report->state != BagState::valid) return 1;
   return !arguments.require.empty() && report->outcome != arguments.require ? 7 : 0;
 }
@@ -77,6 +97,7 @@ void add_verify(Command& root) {
   verify.texts("--trust", "PEM", arguments->trust, "a public key that you trust; again for more");
   verify.choice("--require", {"supports", "inconclusive", "does-not-support"}, arguments->require, "exit 7 on a valid bag with another outcome");
   verify.whole("--threads", "N", arguments->threads, 1, 1024, "[one for each core]");
+  verify.flag("--explain", arguments->explain, "print the formulas, the counts and the nulls");
   verify.flag("--json", arguments->json, "one JSON object with state and codes");
   verify.note("Exit status 0 if the bag is valid, 1 if it is invalid or, with --trust, signed by others. -v lists every check.");
   verify.example("heirmark verify case-17/bag --trust provider.pem --trust auditor.pem");

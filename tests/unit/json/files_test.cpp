@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -137,8 +138,34 @@ TEST_CASE("reading has a limit and clear errors", "[files]") {
     fs::permissions(path, fs::perms::none);
     CHECK(files::read(path).error().code == ErrorCode::key);
   }
-  CHECK_FALSE(files::write_atomic(folder.path, "x").ok());
-  CHECK_FALSE(files::write_atomic(folder.path / "none" / "a", "x").ok());
+  CHECK(files::write_atomic(folder.path, "x").error().code == ErrorCode::usage);
+  CHECK(files::write_atomic(folder.path / "none" / "a", "x").error().code == ErrorCode::io);
+}
+
+TEST_CASE("what a failed system call means depends on who was to do what", "[files]") {
+  using files::Access;
+  for (const Access access : {Access::read, Access::write}) {
+    for (const int denied : {EACCES, EPERM}) CHECK(files::failure("f", denied, access).code == ErrorCode::key);
+    for (const int disk : {EIO, ENOSPC, EROFS, EDQUOT}) CHECK(files::failure("f", disk, access).code == ErrorCode::io);
+    CHECK(files::failure("f", EINTR, access).code == ErrorCode::stopped);
+  }
+  for (const int wrong : {ENOENT, EISDIR, ENOTDIR, ELOOP, ENAMETOOLONG}) {
+    CHECK(files::failure("f", wrong, Access::read).code == ErrorCode::bad_input);
+    CHECK(files::failure("f", wrong, Access::write).code == ErrorCode::io);
+  }
+  CHECK(files::failure("a/b", ENOENT, Access::read).message == "a/b: No such file or directory");
+}
+
+TEST_CASE("nothing is missing only where that is certain", "[files]") {
+  const Folder folder;
+  CHECK(files::is_missing(folder.path / "a"));
+  CHECK(files::is_missing(folder.path / "a" / "b"));
+  CHECK_FALSE(files::is_missing(folder.path));
+  if (::geteuid() != 0) {
+    fs::create_directory(folder.path / "shut");
+    fs::permissions(folder.path / "shut", fs::perms::none);
+    CHECK_FALSE(files::is_missing(folder.path / "shut" / "a"));
+  }
 }
 
 TEST_CASE("appending adds a line to what is there", "[files]") {

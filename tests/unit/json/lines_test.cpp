@@ -191,3 +191,25 @@ TEST_CASE("every truncation of a token line is refused", "[json]") {
   for (std::size_t end = 0; end < line.size(); ++end) CHECK(refusal(line.substr(0, end)) != "accepted");
   CHECK(refusal(line) == "accepted");
 }
+
+TEST_CASE("a reader asks between pieces whether it should stop", "[json]") {
+  const Folder folder;
+  std::string text;
+  for (int i = 0; i < 200'000; ++i) text += "{\"tokens\":[1]}\n";
+  const fs::path path = folder.file("long.jsonl", text);
+  int asked = 0;
+  auto reader = json::LineReader::open(path, json::kMaxLine, [&asked] { return ++asked == 3; }).value();
+  std::uint64_t read = 0;
+  for (;;) {
+    const auto line = reader.next();
+    if (!line) {
+      CHECK(line.error().code == ErrorCode::stopped);
+      CHECK(line.error().message.find(path.string()) != std::string::npos);
+      break;
+    }
+    REQUIRE(line->has_value());
+    ++read;
+  }
+  CHECK(read > 0);
+  CHECK(read < 200'000);
+}

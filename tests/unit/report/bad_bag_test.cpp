@@ -164,7 +164,7 @@ TEST_CASE("files that are missing, or not files") {
   for (const char* file : {"plan.json", "commitment.json", "suspect.json", "transcript.json", "verdict.json"}) {
     const Bag bag(Kind::guilty);
     fixture::fs::remove(bag.file(file));
-    check_error(bag, ErrorCode::io, file, "is not in the bag");
+    check_error(bag, ErrorCode::bad_input, file, "is not in the bag");
     fixture::fs::create_symlink("/etc/passwd", bag.file(file));
     check_error(bag, ErrorCode::bad_input, file, "not a regular file");
   }
@@ -173,5 +173,5 @@ TEST_CASE("files that are missing, or not files") {
   check_error(bag, ErrorCode::bad_input, "extra", "not a regular file");
   const auto none = heirmark::render_report(bag.folder() / "nowhere");
   REQUIRE_FALSE(none);
-  CHECK(none.error().code == ErrorCode::io);
+  CHECK(none.error().code == ErrorCode::bad_input);
 }
