@@ -100,8 +100,8 @@ Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& 
     if (request.ledger.empty()) return Error{ErrorCode::usage, "c2 and c3 need a ledger"};
     auto bytes = read(request.ledger);
     if (!bytes) return bytes.error();
-    const auto ledger = parse_ledger(*bytes, suspect->vocab);
-    if (!ledger) return ledger.error().at(request.ledger.string());
+    const auto ledger = parse_ledger(*bytes, suspect->vocab, request.ledger.string());
+    if (!ledger) return ledger.error();
     if (ledger->empty()) return Error{ErrorCode::bad_input, request.ledger.string() + ": no response"};
     plan.ledger = audit::digest(*bytes);
     plan.ledger_responses = ledger->size();

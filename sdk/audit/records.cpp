@@ -118,11 +118,11 @@ Result<std::string> ledger_line(const IssuedResponse& response, std::uint64_t se
   return line;
 }
 
-Result<std::vector<IssuedResponse>> parse_ledger(std::string_view bytes, std::uint32_t vocab) {
+Result<std::vector<IssuedResponse>> parse_ledger(std::string_view bytes, std::uint32_t vocab, const std::string& name) {
   if (vocab == 0) vocab = kMaxVocab;
   std::vector<IssuedResponse> out;
   std::set<std::array<std::uint8_t, 12>> ids;
-  auto read = audit::each_line(bytes, "ledger.jsonl", [&](std::uint64_t number, std::string_view line) -> Result<void> {
+  auto read = audit::each_line(bytes, name, [&](std::uint64_t number, std::string_view line) -> Result<void> {
     if (number > audit::kMaxRecords) return Error{ErrorCode::bad_input, "too many responses"};
     auto response = parse_ledger_line(line, number - 1, vocab);
     if (!response) return response.error();

@@ -114,7 +114,7 @@ Result<std::unique_ptr<Child>> Child::start(const std::vector<std::string>& comm
   ssize_t got;
   while ((got = read(report.read, &code, sizeof code)) < 0 && errno == EINTR) {}
   if (got == sizeof code)
-    return Error{ErrorCode::io, "cannot run the suspect's program " + command[0] + ": " + std::strerror(code)};
+    return Error{code == EACCES || code == EPERM ? ErrorCode::key : ErrorCode::io, "cannot run the suspect's program " + command[0] + ": " + std::strerror(code)};
   child->in_ = in.take(in.write);
   child->out_ = out.take(out.read);
   child->err_ = err.take(err.read);

@@ -21,7 +21,9 @@ def setUpModule():
     Audits.make()
     base = Audits.base
     call("key", "export-subkey", KEY, "-o", base / "subkeys.json", "--keystore", base / "provider-keys", passphrase=PASSPHRASE)
-    Audits.plan(base / "planned", "guilty")
+    # A plan whose suspect any user may start; no test lets it come to a query.
+    call("audit", "suspect", "-o", base / "cat.json", "--name", "x", "--vocab", VOCAB, "--weights", "0" * 64, "--", "/bin/cat")
+    Audits.plan(base / "planned", "cat")
 
 
 def tearDownModule():
@@ -36,13 +38,13 @@ class Wrong(Audits):
         self.text, self.opening, self.subkeys, self.ledger, self.bag = (base / "issued.jsonl", base / "opening.json", base / "subkeys.json", base / "public/ledger.jsonl",
                                                                         base / "guilty/bag")
         self.good = {
-            "key new": ("key", "new", "fresh/2026-11", *self.provider), "key commit": ("key", "commit", KEY, "-o", self.dir / "c/commitment.json", *self.provider),
+            "key new": ("key", "new", "fresh/2026-11", *self.provider), "key commit": ("key", "commit", KEY, "-o", self.dir / "commitment.json", *self.provider),
             "key sign-ledger": ("key", "sign-ledger", self.ledger, *self.provider), "key list": ("key", "list", *self.provider), "key show": ("key", "show", KEY, *self.provider),
             "key rotate": ("key", "rotate", "acme-70b", *self.provider), "key open": ("key", "open", KEY, "--to", "x", "-o", self.dir / "o.json", *self.provider),
             "key export-subkey": ("key", "export-subkey", KEY, "-o", self.dir / "s.json", *self.provider),
             "key signer": ("key", "signer", "provider", "-o", self.dir / "p.pem", *self.provider),
             "mark": ("mark", "--subkeys", self.subkeys, "--tokens", 5, "-o", self.dir / "t.jsonl"), "detect": ("detect", self.text, "--opening", self.opening),
-            "audit power": ("audit", "power"), "audit suspect": ("audit", "suspect", "-o", self.dir / "suspect.json", "--name", "x", "--vocab", "9", "--weights", "", "program"),
+            "audit power": ("audit", "power"), "audit suspect": ("audit", "suspect", "-o", self.dir / "suspect.json", "--name", "x", "--vocab", "9", "--weights", "0" * 64, "program"),
             "audit plan": ("audit", "plan", "--commitment", base / "public/commitment.json", "--suspect", base / "guilty.json", "--ledger", self.ledger, "-o", self.dir / "case", *self.auditor),
             "audit run": ("audit", "run", base / "planned", *self.auditor), "audit verdict": ("audit", "verdict", base / "guilty", "--opening", self.opening, *self.auditor),
             "report": ("report", self.bag, "-o", self.dir / "r.html"), "verify": ("verify", self.bag), "bench": ("bench", "--seconds", "0.01"), "help": ("help",),
@@ -113,7 +115,7 @@ class CommandLine(Wrong):
 
     def test_a_name_with_control_characters_stays_one_line(self):
         self.fails(3, "detect", "no\nsuch\033[31m.jsonl", "--opening", self.opening, words="no?such?[31m.jsonl")
-        self.fails(2, "no\nsuch", words="no such")
+        self.fails(2, "no\nsuch", words="no?such")
 
 
 class Files(Wrong):
@@ -135,6 +137,8 @@ class Files(Wrong):
                 path.symlink_to(path)
             for command, old in self.inputs():
                 with self.subTest((command, name[:5])):
+                    if command == "key sign-ledger":
+                        continue  # takes no other name than ledger.jsonl
                     self.fails(3, *self.changed(command, old, path), words=name)
 
     def test_a_folder_given_as_a_file_and_a_file_as_a_folder(self):
@@ -272,7 +276,7 @@ class Outputs(Wrong):
             self.skipTest("mounting is not allowed here; /dev/full and RLIMIT_FSIZE stand in for it")
         try:
             (disk / "t.jsonl").write_text("old")
-            self.run_fails(5, "mark", "--subkeys", self.subkeys, "--texts", 50, "-o", disk / "t.jsonl", words=(str(disk / "t.jsonl"), "No space left"))
+            self.run_fails(5, "mark", "--subkeys", self.subkeys, "--texts", 500, "-o", disk / "t.jsonl", words=(str(disk / "t.jsonl"), "No space left"))
             self.run_fails(5, "report", self.bag, "-o", disk / "r.html", words=str(disk))
             self.run_fails(5, *self.good["audit plan"][:-4], "-o", disk / "case", *self.auditor, passphrase=PASSPHRASE, words=str(disk))
             self.assertEqual([(path.name, path.read_text()) for path in disk.iterdir()], [("t.jsonl", "old")])

@@ -38,6 +38,8 @@ Result<int> key_commit(const SignOptions& options) {
     statement = *std::move(made);
     pem = signer->public_pem;
   }
+  auto file = OutputFile::open(options.output);
+  if (!file) return file.error();
   const auto folder = std::filesystem::path(options.output).parent_path();
   for (const char* name : {"statements", "trust"}) {
     if (options.no_sign) break;
@@ -45,7 +47,8 @@ Result<int> key_commit(const SignOptions& options) {
     std::filesystem::create_directories(folder / name, error);
     if (error) return file_error((folder / name).string(), error.value(), Access::write);
   }
-  if (auto done = write_file(options.output, bytes); !done) return done.error();
+  if (auto done = file->write(bytes); !done) return done.error();
+  if (auto done = file->commit(); !done) return done.error();
   inform("wrote      " + options.output + "  (opening sha256 " + commitment->digest + ")");
   if (options.no_sign) return 0;
   for (const auto& [name, content] : {std::pair{folder / "statements/commitment.dsse.json", &statement}, std::pair{folder / "trust/provider.pem", &pem}}) {
@@ -62,8 +65,8 @@ Result<int> key_sign_ledger(const SignOptions& options) {
   }
   const auto bytes = read_file(options.file);
   if (!bytes) return bytes.error();
-  const auto responses = parse_ledger(*bytes);
-  if (!responses) return responses.error().at(options.file);
+  const auto responses = parse_ledger(*bytes, 0, options.file);
+  if (!responses) return responses.error();
   auto store = open_store(options.store, Missing::fail);
   if (!store) return store.error();
   const auto signer = find_signer(*store, options.signer, Missing::fail);

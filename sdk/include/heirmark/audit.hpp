@@ -114,8 +114,8 @@ struct Transcript {
   [[nodiscard]] std::string bytes() const;
 };
 
-/// Reads a ledger file strictly; the message names the line. `vocab` 0: ids up to kMaxVocab.
-[[nodiscard]] Result<std::vector<IssuedResponse>> parse_ledger(std::string_view bytes, std::uint32_t vocab = 0);
+/// Reads a ledger file strictly; the message begins with NAME:LINE. `vocab` 0: ids up to kMaxVocab.
+[[nodiscard]] Result<std::vector<IssuedResponse>> parse_ledger(std::string_view bytes, std::uint32_t vocab = 0, const std::string& name = "ledger.jsonl");
 /// One line of a ledger, with its line feed, checked as the reader checks it. `time` is YYYY-MM-DDThh:mm:ssZ.
 [[nodiscard]] Result<std::string> ledger_line(const IssuedResponse& response, std::uint64_t seq, std::string_view time);
 
