@@ -126,6 +126,7 @@ Result<void> SubkeysFile::check_accounts(std::span<const std::string> accounts) 
 }
 
 Result<SubkeysFile> SubkeysFile::parse(std::string_view bytes) {
+  if (!bytes.starts_with("{\"accounts\":")) return Error{ErrorCode::bad_input, "no subkeys file: one begins with {\"accounts\":"};
   Walk walk(bytes);
   SubkeysFile out;
   walk.member("accounts");
