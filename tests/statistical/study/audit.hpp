@@ -5,7 +5,7 @@
 #include <sstream>
 #include <unistd.h>
 
-#include "study/suspects.hpp"
+#include "suspects.hpp"
 
 namespace study {
 

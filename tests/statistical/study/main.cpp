@@ -12,7 +12,7 @@
 #include "base/files.hpp"
 #include "crypto/sha256.hpp"
 #include "json/value.hpp"
-#include "study/audit.hpp"
+#include "audit.hpp"
 
 namespace {
 using study::kKinds;

@@ -6,7 +6,7 @@
 #include <memory>
 #include <unordered_map>
 
-#include "study/world.hpp"
+#include "world.hpp"
 
 namespace study {
 
