@@ -123,11 +123,11 @@ std::string strength_cap(const Validation& validation) {
            "with no such audits on record, no degree is put into words.";
   std::string text = "Zero false positives in N null audits supports only 3/N. On record are N = " + grouped(validation.null_audits) +
                      (validation.simulated ? " simulated" : "") + " null audits (" + std::string(validation.record) +
-                     "). Their headline p reached ";
+                     "). Their headline p was at most ";
   for (std::size_t i = 0; i < validation.levels.size(); ++i) {
     const Validation::Level& level = validation.levels[i];
-    text += (i == 0 ? "" : i + 1 == validation.levels.size() ? " and " : ", ") + from_log10(level.log10_alpha) + " in " +
-            (level.reached == 0 ? std::string("none") : grouped(level.reached));
+    text += (i == 0 ? "" : i + 1 == validation.levels.size() ? " and " : ", ") + "1 in " + one_in(level.log10_alpha) + " in " +
+            (level.reached == 0 ? std::string("none") : grouped(level.reached)) + " of them";
   }
   text += "; the words use the 95 % bound on the rate at the least of these levels that p reaches, however small p is.";
   if (!validation.simulated) return text;
