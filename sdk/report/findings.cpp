@@ -1,7 +1,9 @@
 #include "report/findings.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <heirmark/stats.hpp>
 #include <limits>
 
 #include "report/numbers.hpp"
@@ -206,25 +208,47 @@ std::vector<Order> order_of_events(const Case& from) {
   return rows;
 }
 
-Validation validation_of(std::string_view) noexcept {
-  // A number is written here only for a study that was run on the released method and whose record is published with
-  // it.
-  return {};
+Validation validation_of(std::string_view method) noexcept {
+  // A number is written here only for a study whose record is published with it; a test compares them.
+  static constexpr std::array<Validation::Level, 4> kLevels{{{-2, 9}, {-3, 1}, {-4, 0}, {-6, 0}}};
+  if (method != "heirmark-statistics-v1") return {};
+  return {31'200, true, "specs/studies/2026-11-25-simulated-audits.json", kLevels};
 }
 
-double log10_validated_rate(const Validation& validation) {
-  if (validation.null_audits == 0) return 0;
-  return std::min(0.0, std::log10(3.0) - log10_of(validation.null_audits));
+double rate_bound(std::uint64_t n, std::uint64_t seen) {
+  if (seen >= n) return 1;
+  if (seen == 0) return std::min(1.0, 3.0 / static_cast<double>(n));
+  // The rate q at which more than `seen` are met with probability 0.95.
+  double low = 0, high = 1;
+  for (int i = 0; i < 100; ++i) {
+    const double middle = 0.5 * (low + high);
+    (stats::log_binomial_tail(n, middle, seen + 1) < std::log(0.95) ? low : high) = middle;
+  }
+  return high;
+}
+
+const Validation::Level* level_for(const Validation& validation, double log10_p) {
+  const Validation::Level* found = nullptr;
+  if (validation.null_audits > 0)
+    for (const Validation::Level& level : validation.levels)
+      if (log10_p <= level.log10_alpha) found = &level;
+  return found;
+}
+
+double log10_validated_rate(const Validation& validation, double log10_p) {
+  const Validation::Level* level = level_for(validation, log10_p);
+  return level == nullptr ? 0 : std::log10(rate_bound(validation.null_audits, level->reached));
 }
 
 Strength verbal_strength(const Verdict& verdict, const Validation& validation) {
   if (verdict.outcome != Outcome::supports) return Strength::none;
-  const double rate = std::max(verdict.log10_p.value, log10_validated_rate(validation));
-  return rate <= -6   ? Strength::very_strong
-         : rate <= -4 ? Strength::strong
-         : rate <= -3 ? Strength::moderate
-         : rate <= -2 ? Strength::limited
-                      : Strength::none;
+  const double rate = std::max(verdict.log10_p.value, log10_validated_rate(validation, verdict.log10_p.value));
+  const Strength most = validation.simulated ? Strength::strong : Strength::very_strong;
+  return std::min(most, rate <= -6   ? Strength::very_strong
+                        : rate <= -4 ? Strength::strong
+                        : rate <= -3 ? Strength::moderate
+                        : rate <= -2 ? Strength::limited
+                                     : Strength::none);
 }
 
 double detectable_influence(const Verdict& verdict, const Channel& c1) {

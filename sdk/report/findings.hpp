@@ -1,7 +1,10 @@
 // What follows from the case by arithmetic or comparison: the headline step by step, the plan against what was done,
 // the order of events, the strength in words.
 #pragma once
+#include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "report/case.hpp"
@@ -46,16 +49,27 @@ struct Order {
 };
 [[nodiscard]] std::vector<Order> order_of_events(const Case& from);
 
-/// A study of the whole procedure on audits in which H2 was known to be true.
+/// A study of the whole procedure on audits in which H2 was known to be true (specs/report.md, "Scale").
 struct Validation {
-  std::uint64_t null_audits = 0;  ///< how many there were, none of which gave "supports"; 0: no study is recorded
+  struct Level {
+    double log10_alpha;     ///< a level that was counted
+    std::uint64_t reached;  ///< in so many of the audits the headline p was at most that
+  };
+  std::uint64_t null_audits = 0;  ///< how many there were; 0: no study is recorded
+  bool simulated = false;         ///< the suspects were programs made for the study, not models that somebody trained and served
+  std::string_view record;        ///< where the study's record stands
+  std::span<const Level> levels;  ///< from the greatest to the least
 };
 /// The study that is recorded for the method of a verdict.
 [[nodiscard]] Validation validation_of(std::string_view method) noexcept;
+/// 95 % upper bound on a rate of which `seen` cases were met in `n` (at least 1) audits: 3/n for none, Clopper and Pearson's for more.
+[[nodiscard]] double rate_bound(std::uint64_t n, std::uint64_t seen);
+/// The least level of the study that is not below p: what was counted there bears on p. nullptr if there is none.
+[[nodiscard]] const Validation::Level* level_for(const Validation& validation, double log10_p);
+/// log10 of the error rate that the study supports for a headline p; 0 if it supports none.
+[[nodiscard]] double log10_validated_rate(const Validation& validation, double log10_p);
 
 enum class Strength : unsigned char { none, limited, moderate, strong, very_strong };
-/// Least log10 of the error rate that may be claimed: 3 / N for N null audits without a false positive.
-[[nodiscard]] double log10_validated_rate(const Validation& validation);
 [[nodiscard]] Strength verbal_strength(const Verdict& verdict, const Validation& validation);
 
 /// Planning figure: least r = inheritance times share that C1 would have shown with 90 % probability; above 1 nothing

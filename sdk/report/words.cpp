@@ -121,9 +121,20 @@ std::string strength_cap(const Validation& validation) {
     return "No validation study is recorded for this version of the method. Zero false positives in N null audits "
            "would support only an error rate of 3/N; "
            "with no such audits on record, no degree is put into words.";
-  return "Zero false positives in N null audits supports only 3/N: the record holds N = " +
-         grouped(validation.null_audits) + " audits, so words may express an error rate of 1 in " +
-         one_in(log10_validated_rate(validation)) + " at best, however small p is.";
+  std::string text = "Zero false positives in N null audits supports only 3/N. On record are N = " + grouped(validation.null_audits) +
+                     (validation.simulated ? " simulated" : "") + " null audits (" + std::string(validation.record) +
+                     "). Their headline p was at most ";
+  for (std::size_t i = 0; i < validation.levels.size(); ++i) {
+    const Validation::Level& level = validation.levels[i];
+    text += (i == 0 ? "" : i + 1 == validation.levels.size() ? " and " : ", ") + "1 in " + one_in(level.log10_alpha) + " in " +
+            (level.reached == 0 ? std::string("none") : grouped(level.reached)) + " of them";
+  }
+  text += "; the words use the 95 % bound on the rate at the least of these levels that p reaches, however small p is.";
+  if (!validation.simulated) return text;
+  return text +
+         " Simulated means: the audits were whole, from plan to verdict, but small, and programs stood in the place of provider "
+         "and suspect. They test mathematics and software. They do not test custody, the way to a real model, or people, and no "
+         "number of them carries words beyond “strong support”.";
 }
 
 std::string strength(const Case& from, const Validation& validation) {
@@ -137,14 +148,21 @@ std::string strength(const Case& from, const Validation& validation) {
   }
   if (validation.null_audits == 0)
     return "supports H1 over H2; no degree is stated, because no validation study is on record (section 10)";
+  const double log10_p = from.verdict.log10_p.value;
   const Strength reached = verbal_strength(from.verdict, validation);
-  for (const Rung& rung : scale())
-    if (rung.strength == reached)
-      return std::string(rung.words) + " for H1 over H2 (scale in section 10; " +
-             (log10_validated_rate(validation) > from.verdict.log10_p.value
-                  ? "capped by validation: zero false positives in " + grouped(validation.null_audits) +
-                        " null audits supports only 3/" + grouped(validation.null_audits) + ")"
-                  : "not capped by validation)");
+  const std::string audits = grouped(validation.null_audits) + (validation.simulated ? " simulated null audits" : " null audits");
+  for (const Rung& rung : scale()) {
+    if (rung.strength != reached) continue;
+    const std::string words = std::string(rung.words) + " for H1 over H2 (scale in section 10; ";
+    if (log10_validated_rate(validation, log10_p) <= log10_p)
+      return words + "not capped by validation, which is " + audits + ")";
+    const std::uint64_t seen = level_for(validation, log10_p)->reached;
+    return words + "capped by validation: " +
+           (seen == 0 ? "zero false positives in " + audits + " supports only 3/" + grouped(validation.null_audits)
+                      : count_of(seen, "false positive", "false positives") + " in " + audits + " supports only a rate of 1 in " +
+                            one_in(log10_validated_rate(validation, log10_p))) +
+           ")";
+  }
   return "supports H1 over H2; the validation on record is too small to state a degree (section 10)";
 }
 

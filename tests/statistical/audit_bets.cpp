@@ -86,7 +86,7 @@ Best best_of_audit(NextSpot&& next) {
 }  // namespace
 
 TEST_CASE("C2 and C3 keep their level against suspects that do not know the key, stopped when it looks best") {
-  // n = 20,000 audits with 400 contexts to draw from; alpha = .1, .01, .001
+  // n = 100,000 audits with 400 contexts to draw from; alpha = .1, .01, .001, .0001
   kit::Rng rng(31);
   std::vector<Spot> spots;
   std::vector<Tables> known;
@@ -95,8 +95,8 @@ TEST_CASE("C2 and C3 keep their level against suspects that do not know the key,
     const auto favourite = static_cast<std::int32_t>(rng.below(spots.back().phat.size()));  // strong tastes of its own
     known.push_back(tables(spots.back(), answer(spots.back(), favourite, i % 2 == 0 ? 4 : 0, rng)));
   }
-  kit::Calibration c2({.1, .01, .001}), c3({.1, .01, .001});
-  for (int run = 0; run < 20'000; ++run) {
+  kit::Calibration c2({.1, .01, .001, .0001}, 5e-10), c3({.1, .01, .001, .0001}, 5e-10);
+  for (int run = 0; run < 100'000; ++run) {
     const Best best = best_of_audit([&] {
       const std::size_t i = rng.below(spots.size());
       return std::pair<const Tables*, std::int32_t>(&known[i], spots[i].draw(rng));
@@ -112,7 +112,7 @@ TEST_CASE("C2 and C3 keep their level against suspects that copy what the key ch
   // n = 1,500 audits; alpha = .1, .01. In each response the suspect prefers what the key chose at the contexts before: it sees
   // the tokens. Known-bad: one that knows the choice itself.
   kit::Rng rng(32);
-  kit::Calibration c2({.1, .01}), c3({.1, .01}), bad({.1});
+  kit::Calibration c2({.1, .01}, 5e-10), c3({.1, .01}, 5e-10), bad({.1});
   for (int run = 0; run < 1500; ++run) {
     const bool cheat = run >= 1200;
     std::int32_t last = -1;

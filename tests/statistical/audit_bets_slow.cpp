@@ -1,4 +1,4 @@
-// The calibration of audit_bets.cpp on 100,000 audits of a channel at levels down to 1e-4.
+// The calibration of audit_bets.cpp on 1,000,000 audits of a channel at levels down to 1e-5, with answers of another suspect.
 // False failure <= 1e-9; n and alpha are stated.
 #include <catch2/catch.hpp>
 #include <heirmark/stats.hpp>
@@ -9,8 +9,8 @@
 
 using namespace heirmark;
 
-TEST_CASE("100,000 null audits by C2 and C3 keep their level, stopped when it looks best") {
-  // n = 100,000 audits of 10 responses of 5 contexts; alpha = 1e-1 .. 1e-4. Contexts and answers are those of a fake suspect.
+TEST_CASE("1,000,000 null audits by C2 and C3 keep their level, stopped when it looks best") {
+  // n = 1,000,000 audits of 10 responses of 5 contexts; alpha = 1e-1 .. 1e-5. Contexts and answers are those of a fake suspect.
   const world::World w({.seed = 41, .responses = 60, .tokens = 10});
   world::FakeSuspect suspect(w, {.copy = 2});
   struct Spot { std::vector<IssuedToken> phat; audit::LogprobBets c3; audit::SampleBets c2; };
@@ -31,10 +31,10 @@ TEST_CASE("100,000 null audits by C2 and C3 keep their level, stopped when it lo
     }
   }
   kit::Rng rng(42);
-  kit::Calibration c2({1e-1, 1e-2, 1e-3, 1e-4}), c3({1e-1, 1e-2, 1e-3, 1e-4});
+  kit::Calibration c2({1e-1, 1e-2, 1e-3, 1e-4, 1e-5}, 5e-10), c3({1e-1, 1e-2, 1e-3, 1e-4, 1e-5}, 5e-10);
   std::array<double, audit::kC2Parameters> log2{};
   std::array<double, audit::kC3Parameters> log3{};
-  for (int run = 0; run < 100'000; ++run) {
+  for (int run = 0; run < 1'000'000; ++run) {
     stats::DocumentBets bets2(audit::kC2Parameters), bets3(audit::kC3Parameters);
     double best2 = 0, best3 = 0;
     for (int d = 0; d < 10; ++d) {

@@ -34,7 +34,7 @@ audit::IssuedAnswer answer(const world::World& w, const std::vector<IssuedRespon
 
 TEST_CASE("innocent suspects reach no level more often than it says") {
   // n = 400 audits of 9 responses of 8 contexts, a third of each kind of suspect: plain, copying, copying strongly; alpha = .1, .01
-  kit::Calibration c2({.1, .01}), c3({.1, .01});
+  kit::Calibration c2({.1, .01}, 5e-10), c3({.1, .01}, 5e-10);
   for (std::uint64_t run = 0; run < 400; ++run) {
     const world::World w({.seed = 1000 + run, .responses = 10, .tokens = 8});
     world::FakeSuspect suspect(w, {.copy = static_cast<double>(run % 3) * 2});
@@ -48,7 +48,7 @@ TEST_CASE("innocent suspects reach no level more often than it says") {
 
 TEST_CASE("suspects that copy marked text from their prompts reach no level more often than it says") {
   // n = 150 audits of ledgers whose prompts hold marked text; alpha = .1, .01. Known-bad: the same bets without taint (n = 40).
-  kit::Calibration c2({.1, .01}), c3({.1, .01}), untainted({.1});
+  kit::Calibration c2({.1, .01}, 5e-10), c3({.1, .01}, 5e-10), untainted({.1});
   for (std::uint64_t run = 0; run < 150; ++run) {
     const world::World w = world::copied_world(5000 + run, 8, 8);
     world::FakeSuspect suspect(w, {.copy = 4});

@@ -7,6 +7,7 @@
 #pragma once
 #include <algorithm>
 #include <boost/math/special_functions/beta.hpp>
+#include <boost/math/special_functions/erf.hpp>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -95,6 +96,16 @@ inline std::uint64_t most(std::uint64_t n, double q, double failure) {
 
 /// The smallest count whose lower tail is still above `failure`: fewer than this fails.
 inline std::uint64_t least(std::uint64_t n, double q, double failure) { return n - most(n, 1 - q, failure); }
+
+/// How many standard errors a normal mean may be off, on either side, so that it is farther off with probability `failure`.
+inline double deviations(double failure) { return std::sqrt(2.0) * boost::math::erfc_inv(failure); }
+
+/// A p-value of a discrete statistic made continuous: uniform between P(X > x) and P(X >= x). Under the null it is uniform
+/// exactly, so it shows both a p that is too small and a statistic that has lost something.
+inline double randomised(double log_p_at_least, double log_p_above, Rng& rng) {
+  const double high = std::exp(log_p_at_least), low = std::exp(log_p_above);
+  return std::log(low + rng.uniform() * (high - low));
+}
 
 /// Counts how often p <= alpha for several alphas, and says which counts are impossible for an honest p.
 class Calibration {

@@ -1,6 +1,6 @@
-// Null audits at scale: does p <= alpha happen with probability alpha at most? 100,000 audits a case, alpha 1e-2, 1e-3,
-// 1e-4, each case fails with probability at most 1e-9 when the code is right (kit.hpp). Where the statistic is as good
-// as continuous (gumbel, equal weights) the rate must be alpha, not only at most alpha.
+// Null audits at scale: does p <= alpha happen with probability alpha at most? 100,000 audits a case (unless said), alpha
+// 1e-2, 1e-3, 1e-4, each case fails with probability at most 1e-9 when the code is right (kit.hpp). Where p is exact the
+// rate must be alpha, not only at most alpha: as it is for gumbel, after randomisation for counts.
 #include <catch2/catch.hpp>
 
 #include "scoring_audits.hpp"
@@ -17,10 +17,10 @@ struct Outcome {
   kit::Calibration p, e;
 };
 template <class Text>
-Outcome run(std::uint64_t seed, const Profile& profile, CountRule rule, const Text& text, int audits = kAudits) {
+Outcome run(std::uint64_t seed, const Profile& profile, CountRule rule, const Text& text) {
   kit::Rng rng(seed);
-  Outcome out{kit::Calibration(kAlphas), kit::Calibration(kAlphas)};
-  for (int i = 0; i < audits; ++i) {
+  Outcome out{kit::Calibration(kAlphas, 5e-10), kit::Calibration(kAlphas, 5e-10)};
+  for (int i = 0; i < kAudits; ++i) {
     const Key key(rng);
     const Detection found = audits::detect(profile, key, collect(profile, key, text(rng, key), rule)).value();
     out.p.add(found.log_p_prf);
@@ -63,6 +63,37 @@ std::vector<TokenText> templated_text(kit::Rng& rng, const Key&) {
   }
   return texts;
 }
+
+/// Weighted p is a bound: one-sided.
+void weighted_is_never_too_small(std::uint64_t seed, const Profile& profile, CountRule rule) {
+  const Outcome out = run(seed, profile, rule, zipf_text);
+  CHECK(out.p.too_often() == "");
+  CHECK(out.e.too_often() == "");
+  CHECK(out.p.count(0) > 0);
+}
+
+void reading_is_never_too_small(std::uint64_t seed, const Profile& profile) {
+  kit::Rng rng(seed);
+  kit::Calibration p(kAlphas, 5e-10), e(kAlphas, 5e-10);
+  for (int i = 0; i < kAudits; ++i) {
+    const Key key(rng);
+    std::vector<ReadingText> texts(1);
+    for (int t = 0; t < 16; ++t) {
+      texts[0].tokens.push_back(static_cast<TokenId>(rng.below(30)));
+      ReadingPosition position;
+      for (TokenId v = 0; v < 3; ++v) {
+        position.top.push_back({v, static_cast<std::uint32_t>(rng.below(1u << 30))});
+        position.base.push_back({v, static_cast<std::uint32_t>(rng.below(1u << 30))});
+      }
+      texts[0].positions.push_back(position);
+    }
+    const Detection found = audits::detect(profile, key, collect_reading_pairs(profile, key.coin_secret(), texts).value()).value();
+    p.add(found.log_p_prf);
+    e.add(-found.log_e);
+  }
+  CHECK(p.too_often() == "");
+  CHECK(e.too_often() == "");
+}
 }  // namespace
 
 TEST_CASE("null: Zipf text with many repeats") {
@@ -88,7 +119,7 @@ TEST_CASE("null: keys that look unlucky are like all others on fresh text") {
     const Key key(byte);
     kit::Rng rng(4u + byte);
     kit::Calibration calibration(kAlphas, 5e-10);
-    for (int i = 0; i < kAudits / 2; ++i) {
+    for (int i = 0; i < kAudits; ++i) {
       std::vector<TokenText> texts(1);
       for (int t = 0; t < 40; ++t) texts[0].tokens.push_back(static_cast<TokenId>(rng.below(1u << 20)));
       calibration.add(audits::detect(standard(), key, collect(standard(), key, texts)).value().log_p_prf);
@@ -97,51 +128,105 @@ TEST_CASE("null: keys that look unlucky are like all others on fresh text") {
   }
 }
 
-TEST_CASE("null: count rules are never too small") {
-  for (const CountRule rule : {CountRule::sqrt2, CountRule::log2}) {
-    const Outcome out = run(5 + static_cast<std::uint64_t>(rule), standard(), rule, zipf_text, kAudits / 2);
-    CHECK(out.p.too_often() == "");
-    CHECK(out.e.too_often() == "");
+TEST_CASE("null: gumbel, count rule sqrt2") { weighted_is_never_too_small(6, standard(), CountRule::sqrt2); }
+TEST_CASE("null: gumbel, count rule log2") { weighted_is_never_too_small(7, standard(), CountRule::log2); }
+TEST_CASE("null: greenlist, count rule sqrt2") { weighted_is_never_too_small(8, profiles::greenlist_2026_11(), CountRule::sqrt2); }
+TEST_CASE("null: greenlist, count rule log2") { weighted_is_never_too_small(9, profiles::greenlist_2026_11(), CountRule::log2); }
+TEST_CASE("null: tournament, count rule sqrt2") { weighted_is_never_too_small(10, profiles::tournament_2026_11(), CountRule::sqrt2); }
+TEST_CASE("null: tournament, count rule log2") { weighted_is_never_too_small(11, profiles::tournament_2026_11(), CountRule::log2); }
+
+TEST_CASE("null: greenlist and tournament counts are exact") {
+  for (const Profile* profile : {&profiles::greenlist_2026_11(), &profiles::tournament_2026_11()}) {
+    const bool green = profile->scheme == Scheme::greenlist;
+    kit::Rng rng(green ? 16 : 17);
+    kit::Calibration p(kAlphas, 2.5e-10), e(kAlphas, 2.5e-10), exact(kAlphas, 5e-10);
+    for (int i = 0; i < kAudits; ++i) {
+      const Key key(rng);
+      const Detection found = audits::detect(*profile, key, collect(*profile, key, zipf_text(rng, key))).value();
+      p.add(found.log_p_prf);
+      e.add(-found.log_e);
+      const double above = stats::log_binomial_tail(green ? found.n : found.n * static_cast<std::uint64_t>(profile->layers),
+                                                    green ? profile->gamma_q32 * 0x1p-32 : 0.5, static_cast<std::uint64_t>(found.statistic) + 1);
+      exact.add(kit::randomised(found.log_p_prf, above, rng));
+    }
+    CHECK(p.too_often() == "");
+    CHECK(e.too_often() == "");
+    CHECK(exact.off_nominal() == "");
   }
 }
 
-TEST_CASE("null: greenlist and tournament") {
-  for (const Profile* profile : {&profiles::greenlist_2026_11(), &profiles::tournament_2026_11()})
-    for (const CountRule rule : {CountRule::distinct, CountRule::log2}) {
-      const Outcome out = run(8 + static_cast<std::uint64_t>(profile->scheme), *profile, rule, zipf_text,
-                              rule == CountRule::distinct ? kAudits / 2 : kAudits / 5);
-      CHECK(out.p.too_often() == "");
-      CHECK(out.e.too_often() == "");
-    }
-}
+TEST_CASE("null: reading with weights of both signs, gumbel") { reading_is_never_too_small(12, standard()); }
+TEST_CASE("null: reading with weights of both signs, greenlist") { reading_is_never_too_small(18, profiles::greenlist_2026_11()); }
+TEST_CASE("null: reading with weights of both signs, tournament") { reading_is_never_too_small(19, profiles::tournament_2026_11()); }
 
-TEST_CASE("null: reading with weights of both signs") {
-  kit::Rng rng(12);
-  kit::Calibration p(kAlphas), e(kAlphas);
-  for (int i = 0; i < kAudits / 2; ++i) {
+TEST_CASE("null: reading by a suspect that goes on as marked prompts did") {
+  // Known-bad (5,000 audits): the same text read without naming its prompt, so that nothing is tainted.
+  kit::Rng rng(20);
+  kit::Calibration p(kAlphas, 5e-10), e(kAlphas, 5e-10), untainted(kAlphas);
+  for (int i = 0; i < kAudits; ++i) {
     const Key key(rng);
-    std::vector<ReadingText> texts(1);
-    for (int t = 0; t < 16; ++t) {
-      texts[0].tokens.push_back(static_cast<TokenId>(rng.below(30)));
-      ReadingPosition position;
-      for (TokenId v = 0; v < 3; ++v) {
-        position.top.push_back({v, static_cast<std::uint32_t>(rng.below(1u << 30))});
-        position.base.push_back({v, static_cast<std::uint32_t>(rng.below(1u << 30))});
-      }
-      texts[0].positions.push_back(position);
+    ReadingText text;
+    for (int t = 0; t < 12; ++t) text.tokens.push_back(marked_token(standard(), key, text.tokens, rng, 2));
+    text.prompt_tokens = text.tokens.size();
+    for (std::size_t t = 0; t < 12; ++t) {  // the text runs through the prompt's windows again, and the suspect knows them
+      const TokenId copied = text.tokens[t];
+      text.positions.push_back({{{copied, 3u << 30}, {copied ^ 1u, 1u << 28}}, {}});
+      text.tokens.push_back(copied);
     }
-    const Detection found =
-        audits::detect(standard(), key, collect_reading_pairs(standard(), key.coin_secret(), texts).value()).value();
+    const auto scored = [&](const ReadingText& read) {
+      return audits::detect(standard(), key, collect_reading_pairs(standard(), key.coin_secret(), {&read, 1}).value()).value();
+    };
+    const Detection found = scored(text);
     p.add(found.log_p_prf);
     e.add(-found.log_e);
+    if (i >= 5000) continue;
+    ReadingText bare;
+    bare.tokens.assign(text.tokens.begin() + 12, text.tokens.end());
+    bare.positions = text.positions;
+    untainted.add(scored(bare).log_p_prf);
   }
   CHECK(p.too_often() == "");
   CHECK(e.too_often() == "");
+  CHECK(untainted.too_often() != "");
+}
+
+TEST_CASE("null: prompts chosen by an auditor who sees the scores, stopped when it looks best") {
+  // n = 20,000 audits. After each answer the auditor, who has the key, asks again for the topic whose answers scored best, and looks
+  // at the e-value. Pairs of weight 1 keep their level. Known-bad: the exact p, looked at as
+  // often.
+  kit::Rng rng(21);
+  kit::Calibration e({.1, 1e-2, 1e-3, 1e-4}), peeked(kAlphas);
+  for (int i = 0; i < 20'000; ++i) {
+    const Key key(rng);
+    std::vector<TokenText> texts;
+    std::array<double, 10> best_of_topic{};
+    double best = 0, least = 0;
+    for (std::size_t answer = 0; answer < 20; ++answer) {
+      const std::size_t topic =
+          answer < best_of_topic.size() ? answer : static_cast<std::size_t>(std::max_element(best_of_topic.begin(), best_of_topic.end()) - best_of_topic.begin());
+      TokenText text;
+      for (TokenId t = 0; t < 2; ++t) text.tokens.push_back(static_cast<TokenId>(100 * topic) + t);
+      text.prompt_tokens = 2;
+      for (int t = 0; t < 6; ++t) text.tokens.push_back(static_cast<TokenId>(100 * topic + 10 + (rng.below(4) > 0 ? 0 : 1 + rng.below(2))));
+      if (answer < best_of_topic.size()) {
+        const Detection alone = audits::detect(standard(), key, collect(standard(), key, {text})).value();
+        best_of_topic[topic] = alone.value - static_cast<double>(alone.n);
+      }
+      texts.push_back(std::move(text));
+      const Detection found = audits::detect(standard(), key, collect(standard(), key, texts)).value();
+      best = std::max(best, found.log_e);
+      least = std::min(least, found.log_p_prf);
+    }
+    e.add(-best);
+    peeked.add(least);
+  }
+  CHECK(e.too_often() == "");
+  CHECK(peeked.too_often() != "");
 }
 
 TEST_CASE("null: the rank among decoys is super-uniform") {
   kit::Rng rng(13);
-  kit::Calibration single({0.3, 0.1, 0.05}), combined({0.1, 1e-2, 1e-3, 1e-4});
+  kit::Calibration single({0.3, 0.1, 0.05}, 5e-10), combined({0.1, 1e-2, 1e-3, 1e-4}, 5e-10);
   // One text for all: the family is what is random. Three classes of about 20 pairs; then one class alone.
   PairSet three, one;
   for (std::uint32_t k = 0; k < 64; ++k) {
@@ -158,8 +243,7 @@ TEST_CASE("null: the rank among decoys is super-uniform") {
     DetectOptions options;
     options.decoys = 19;
     single.add(*scoring::detect_family(family, one, options, scoring::best_kernel()).value().log_p_rank);
-    if (i % 2 == 0)
-      combined.add(*scoring::detect_family(family, three, options, scoring::best_kernel()).value().log_p_rank);
+    combined.add(*scoring::detect_family(family, three, options, scoring::best_kernel()).value().log_p_rank);
   }
   CHECK(single.off_nominal() == "");  // multiples of 1/20: exactly uniform
   CHECK(combined.too_often() == "");

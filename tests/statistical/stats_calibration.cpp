@@ -1,5 +1,6 @@
 // Null calibration: simulated null audits of each channel's p, and the kit's own test on p-values that are known to be
 // bad. n = 100,000 runs (unless said), alpha = 1e-2, 1e-3, 1e-4, false failure <= 1e-9 for each test case.
+#include <boost/math/special_functions/gamma.hpp>
 #include <catch2/catch.hpp>
 #include <heirmark/stats.hpp>
 
@@ -24,15 +25,20 @@ TEST_CASE("p of gumbel sums is nominal under the null") {
   CHECK(large.off_nominal() == "");
 }
 
-TEST_CASE("p of green counts and of tournament bits is never too small under the null") {
+TEST_CASE("p of green counts and of tournament bits is exact under the null") {
   kit::Rng rng(2);
-  Calibration green(kAlphas, 5e-10), bits(kAlphas, 5e-10);
+  Calibration green(kAlphas, 2.5e-10), bits(kAlphas, 2.5e-10), green_exact(kAlphas, 2.5e-10), bits_exact(kAlphas, 2.5e-10);
   for (int run = 0; run < kRuns; ++run) {
-    green.add(log_binomial_tail(100, .25, rng.binomial(100, .25)));
+    const std::uint64_t count = rng.binomial(100, .25);
+    green.add(log_binomial_tail(100, .25, count));
+    green_exact.add(kit::randomised(log_binomial_tail(100, .25, count), log_binomial_tail(100, .25, count + 1), rng));
     std::uint64_t ones = 0;
     for (int i = 0; i < 15; ++i) ones += static_cast<std::uint64_t>(__builtin_popcountll(rng.next()));
     bits.add(log_binomial_tail(960, .5, ones));
+    bits_exact.add(kit::randomised(log_binomial_tail(960, .5, ones), log_binomial_tail(960, .5, ones + 1), rng));
   }
+  CHECK(green_exact.off_nominal() == "");
+  CHECK(bits_exact.off_nominal() == "");
   CHECK(green.too_often() == "");
   CHECK(bits.too_often() == "");
   CHECK(green.count(0) > 400);  // and it is not empty caution: the steps of the count cost less than a factor of 2
@@ -43,7 +49,7 @@ TEST_CASE("the Chernoff p of weighted sums is never too small under the null") {
   kit::Rng rng(3);
   const std::vector<WeightGroup> groups{{362, 40}, {443, 10}, {512, 5}, {-100, 20}};
   Calibration gumbel(kAlphas, 2.5e-10), green(kAlphas, 2.5e-10), bits(kAlphas, 2.5e-10), saddlepoint(kAlphas, 2.5e-10);
-  for (int run = 0; run < kRuns / 2; ++run) {
+  for (int run = 0; run < kRuns; ++run) {
     double e = 0, g = 0, b = 0;
     for (const auto& group : groups) {
       e += group.weight * rng.gamma(group.count);
@@ -59,7 +65,7 @@ TEST_CASE("the Chernoff p of weighted sums is never too small under the null") {
   CHECK(gumbel.too_often() == "");
   CHECK(green.too_often() == "");
   CHECK(bits.too_often() == "");
-  CHECK(saddlepoint.off_nominal() == "");  // no bound, but nominal as far as 50,000 runs can tell
+  CHECK(saddlepoint.off_nominal() == "");  // no bound, but nominal as far as 100,000 runs can tell
 }
 
 TEST_CASE("p of combined decoy ranks is never too small under the null") {
@@ -103,6 +109,23 @@ TEST_CASE("the kit catches a p-value that is too small") {
   CHECK(repeated.too_often() != "");
   CHECK(lucky.too_often() != "");
   CHECK(shrunk.too_often() != "");
+}
+
+TEST_CASE("the kit catches mid-p, and tails of weighted sums by two moments") {
+  kit::Rng rng(8);
+  Calibration middle(kAlphas), normal(kAlphas), matched(kAlphas);
+  // 60 pairs of weight 1 and one of weight 16: mean 76, variance 316
+  const double shape = 76. * 76 / 316, scale = 316. / 76;
+  for (int run = 0; run < kRuns; ++run) {
+    const std::uint64_t count = rng.binomial(20, .25);
+    middle.add(std::log(.5 * (std::exp(log_binomial_tail(20, .25, count)) + std::exp(log_binomial_tail(20, .25, count + 1)))));
+    const double sum = rng.gamma(60) + 16 * rng.exponential();
+    normal.add(log_normal_tail((sum - 76) / std::sqrt(316.)));
+    matched.add(std::log(boost::math::gamma_q(shape, sum / scale)));
+  }
+  CHECK(middle.too_often() != "");
+  CHECK(normal.too_often() != "");
+  CHECK(matched.too_often() != "");
 }
 
 TEST_CASE("the kit catches a p-value that is too large, and accepts an exact one") {

@@ -1,9 +1,13 @@
 #include "report/findings.hpp"
 
+#include <array>
+#include <boost/math/special_functions/beta.hpp>
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "base/files.hpp"
 #include "fixture.hpp"
+#include "json/value.hpp"
 #include "report/words.hpp"
 
 using namespace heirmark::report;
@@ -96,16 +100,86 @@ TEST_CASE("the order of events is read off the dates") {
 TEST_CASE("words follow validation, not the size of p") {
   const Case guilty = read(fixture::Bag(Kind::guilty)), twin = read(fixture::Bag(Kind::twin)),
              both = read(fixture::Bag(Kind::controls_too));
-  CHECK(verbal_strength(guilty.verdict, {0}) == Strength::none);
-  CHECK(verbal_strength(guilty.verdict, {300}) == Strength::limited);
-  CHECK(verbal_strength(guilty.verdict, {3'000}) == Strength::moderate);
-  CHECK(verbal_strength(guilty.verdict, {100'000}) == Strength::strong);
-  CHECK(verbal_strength(guilty.verdict, {3'000'000}) == Strength::very_strong);
-  CHECK(verbal_strength(twin.verdict, {3'000'000}) == Strength::none);
-  CHECK(verbal_strength(both.verdict, {3'000'000}) == Strength::none);
-  CHECK_THAT(words::strength(guilty, {0}), Catch::Contains("no degree is stated"));
-  CHECK_THAT(words::strength(guilty, {100'000}),
-             Catch::StartsWith("strong support for H1 over H2") && Catch::Contains("3/100,000"));
+  const auto study = [](std::uint64_t audits, bool simulated = false) {
+    static constexpr std::array<Validation::Level, 2> silent{{{-2, 0}, {-6, 0}}};
+    return Validation{audits, simulated, "the record", silent};
+  };
+  CHECK(verbal_strength(guilty.verdict, {}) == Strength::none);
+  CHECK(verbal_strength(guilty.verdict, study(299)) == Strength::none);
+  CHECK(verbal_strength(guilty.verdict, study(300)) == Strength::limited);
+  CHECK(verbal_strength(guilty.verdict, study(3'000)) == Strength::moderate);
+  CHECK(verbal_strength(guilty.verdict, study(30'000)) == Strength::strong);
+  CHECK(verbal_strength(guilty.verdict, study(3'000'000)) == Strength::very_strong);
+  CHECK(verbal_strength(twin.verdict, study(3'000'000)) == Strength::none);
+  CHECK(verbal_strength(both.verdict, study(3'000'000)) == Strength::none);
+  CHECK_THAT(words::strength(guilty, {}), Catch::Contains("no degree is stated"));
+  CHECK_THAT(words::strength(guilty, study(100'000)),
+             Catch::StartsWith("strong support for H1 over H2") && Catch::Contains("zero false positives in 100,000 null audits") &&
+                 Catch::Contains("3/100,000") && !Catch::Contains("simulated"));
+
+  // No number of simulated audits carries the strongest words, and the report says that they were simulated.
+  CHECK(verbal_strength(guilty.verdict, study(3'000, true)) == Strength::moderate);
+  CHECK(verbal_strength(guilty.verdict, study(3'000'000'000, true)) == Strength::strong);
+  CHECK_THAT(words::strength(guilty, study(30'000, true)), Catch::Contains("zero false positives in 30,000 simulated null audits"));
+  CHECK_THAT(words::strength_cap(study(30'000, true)),
+             Catch::Contains("30,000 simulated null audits (the record)") && Catch::Contains("at most 1 in 100 in none of them and 1 in 1 million in none of them;") &&
+                 Catch::Contains("They do not test custody"));
+  CHECK_THAT(words::strength_cap(study(30'000)), !Catch::Contains("imulated"));
+}
+
+TEST_CASE("what was counted at a level bears on the p-values up to that level") {
+  Case guilty = read(fixture::Bag(Kind::guilty));
+  static constexpr std::array<Validation::Level, 3> levels{{{-2, 90}, {-3, 7}, {-4, 0}}};
+  const Validation study{10'000, false, "the record", levels};
+  CHECK(level_for(study, -1.9) == nullptr);
+  CHECK(level_for(study, -2) == &levels[0]);
+  CHECK(level_for(study, -2.9) == &levels[0]);
+  CHECK(level_for(study, -3.5) == &levels[1]);
+  CHECK(level_for(study, -41) == &levels[2]);
+  CHECK(level_for({}, -41) == nullptr);
+  CHECK(log10_validated_rate(study, -41) == Approx(std::log10(3e-4)));
+  CHECK(log10_validated_rate(study, -1) == 0);
+
+  guilty.verdict.log10_p.value = -2.5;  // at most 0.01: 90 of 10,000 did that
+  CHECK(log10_validated_rate(study, -2.5) > std::log10(0.009));
+  CHECK(verbal_strength(guilty.verdict, study) == Strength::none);
+  CHECK_THAT(words::strength(guilty, study), Catch::Contains("too small to state a degree"));
+  guilty.verdict.log10_p.value = -3.9;
+  CHECK(verbal_strength(guilty.verdict, study) == Strength::limited);
+  CHECK_THAT(words::strength(guilty, study),
+             Catch::StartsWith("limited support") && Catch::Contains("7 false positives in 10,000 null audits supports only a rate of 1 in 760"));
+}
+
+TEST_CASE("the bound on a rate is Clopper and Pearson's, and 3/N for none") {
+  CHECK(rate_bound(1000, 0) == 0.003);
+  CHECK(rate_bound(2, 0) == 1);
+  CHECK(rate_bound(10, 10) == 1);
+  for (const auto& [n, seen] : std::vector<std::pair<std::uint64_t, std::uint64_t>>{{10, 1}, {10, 9}, {10'000, 7}, {31'200, 40}, {1'000'000, 1}})
+    CHECK(rate_bound(n, seen) ==
+          Approx(boost::math::ibeta_inv(static_cast<double>(seen) + 1, static_cast<double>(n - seen), 0.95)).epsilon(1e-9));
+  CHECK(rate_bound(31'200, 0) > boost::math::ibeta_inv(1.0, 31'200.0, 0.95));
+}
+
+TEST_CASE("the study in the source is the one on record") {
+  const Validation study = validation_of("heirmark-statistics-v1");
+  CHECK(validation_of("another-method").null_audits == 0);
+  const auto bytes = heirmark::files::read(std::filesystem::path(HEIRMARK_SOURCE_DIR) / study.record);
+  REQUIRE(bytes);
+  const auto record = heirmark::json::parse_canonical(*bytes);
+  REQUIRE(record);
+  const auto number = [](const heirmark::json::Value& value, const char* name) { return *value.find(name)->if_integer(); };
+  const heirmark::json::Value& audits = *record->find("audits");
+  CHECK(*record->find("method")->if_string() == "heirmark-statistics-v1");
+  CHECK(*record->find("simulated")->if_bool() == study.simulated);
+  CHECK(static_cast<std::uint64_t>(number(audits, "audits")) == study.null_audits);
+  const auto& levels = *audits.find("levels")->if_array();
+  REQUIRE(levels.size() == study.levels.size());
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    CHECK(std::log10(std::stod(*levels[i].find("alpha")->if_string())) == Approx(study.levels[i].log10_alpha));
+    CHECK(static_cast<std::uint64_t>(number(levels[i], "reached")) == study.levels[i].reached);
+    // The record's bound is rounded up to three digits.
+    CHECK(std::stod(*levels[i].find("upper95")->if_string()) == Approx(rate_bound(study.null_audits, study.levels[i].reached)).epsilon(0.012));
+  }
 }
 
 TEST_CASE("the planning figure of C1") {

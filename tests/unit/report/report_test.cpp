@@ -1,8 +1,10 @@
+#include <array>
 #include <catch2/catch.hpp>
 #include <heirmark/report.hpp>
 #include <set>
 
 #include "fixture.hpp"
+#include "report/numbers.hpp"
 #include "report/sections.hpp"
 
 using fixture::Bag;
@@ -244,11 +246,20 @@ TEST_CASE("validation caps the words on the first page") {
   const Bag bag(Kind::guilty);
   auto from = heirmark::report::read_case(bag.folder());
   REQUIRE(from);
-  CHECK(contains(heirmark::report::render(*from, {100'000}),
+  static constexpr std::array<heirmark::report::Validation::Level, 1> none_seen{{{-6, 0}}};
+  CHECK(contains(heirmark::report::render(*from, {100'000, false, "the record", none_seen}),
                  "strong support for H1 over H2 (scale in section 10; capped by validation: zero false positives in "
                  "100,000 null audits supports only 3/100,000)"));
-  CHECK(
-      contains(heirmark::report::render(*from, {0}), "no degree is stated, because no validation study is on record"));
+  CHECK(contains(heirmark::report::render(*from, {}), "no degree is stated, because no validation study is on record"));
+
+  // As it is: the first page names the degree and says that the audits behind it were simulated; sections 3 and 10 say what that means.
+  const auto study = heirmark::report::validation_of(from->verdict.method);
+  const std::string html = rendered(bag);
+  const std::string first_page = html.substr(0, html.find("id=\"s2\""));
+  CHECK(contains(first_page, " support for H1 over H2 (scale in section 10; capped by validation: "));
+  CHECK(contains(first_page, " simulated null audits supports only 3/" + heirmark::report::grouped(study.null_audits) + ")"));
+  CHECK(count(html, "They do not test custody, the way to a real model, or people") == 2);
+  CHECK(contains(html, std::string(study.record)));
 }
 
 TEST_CASE("write_report writes what render_report gives") {
