@@ -156,7 +156,7 @@ TEST_CASE("padding, stride, alignment and type of a row change nothing") {
   Random random(20261140);
   const std::uint32_t vocab = 5000;
   std::vector<float> row = make_row(random, Shape::language, vocab);
-  for (float& x : row) x = sampler::bfloat_to_float(to_bfloat(std::ldexp(std::round(x * 4), -2)));  // exact in all three types
+  for (float& x : row) x = core::bfloat_to_float(to_bfloat(std::ldexp(std::round(x * 4), -2)));  // exact in all three types
   std::vector<TokenId> expected;
   for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
     for (const std::size_t padding : {0u, 1u, 3u, 777u}) {

@@ -141,7 +141,7 @@ TEST_CASE("equal to the reference: many keys on one language model's row") {
 
 TEST_CASE("half precision and bfloat16 values are exact in float32") {
   for (std::uint32_t bits = 0; bits < 0x10000u; ++bits) {
-    const float value = sampler::half_to_float(static_cast<std::uint16_t>(bits));
+    const float value = core::half_to_float(static_cast<std::uint16_t>(bits));
     const int exponent = static_cast<int>(bits >> 10 & 31u), fraction = static_cast<int>(bits & 1023u);
     const float sign = (bits & 0x8000u) != 0 ? -1.0f : 1.0f;
     if (exponent == 31) {
@@ -152,6 +152,6 @@ TEST_CASE("half precision and bfloat16 values are exact in float32") {
       REQUIRE(std::signbit(value) == ((bits & 0x8000u) != 0));
     }
   }
-  CHECK(sampler::bfloat_to_float(0x3F80) == 1.0f);
-  CHECK(sampler::bfloat_to_float(0xFF80) == -kInf);
+  CHECK(core::bfloat_to_float(0x3F80) == 1.0f);
+  CHECK(core::bfloat_to_float(0xFF80) == -kInf);
 }

@@ -1,0 +1,106 @@
+// What a launch is given: the batch, the keys, the memory between blocks; and how a row is cut into slices.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include <heirmark/sampler.hpp>
+
+#include "core/context.hpp"
+#include "core/stream.hpp"
+#include "kernels/block.hpp"
+
+namespace heirmark::kernels {
+
+inline constexpr std::uint32_t kBinsPerThread = 8;
+inline constexpr std::uint32_t kLanes = core::kBins / kBinsPerThread;  ///< threads that a row's bins occupy: 256
+inline constexpr std::uint32_t kChunk = 4;                             ///< strides of 2,048 tokens that a thread reads at once
+inline constexpr std::uint32_t kChunkTokens = kChunk * kBinsPerThread; ///< tokens behind one delegate: 32
+inline constexpr std::uint32_t kMaxSlices = 64;
+inline constexpr std::uint32_t kMaxCandidates = 4;
+
+/// What one row asks for. 64 bytes.
+struct DeviceRow {
+  float temperature = 1.0f;           ///< 0 (greedy), or 1e-3 .. 1e3
+  float min_p = 0.0f;                 ///< 0 (off) .. 1
+  float top_p = 1.0f;                 ///< (0, 1]; 1: off
+  std::uint32_t top_k = 0;            ///< 0: off
+  std::uint32_t mode = static_cast<std::uint32_t>(Mode::marked);
+  std::uint32_t account_slot = 0;     ///< which issuance subkey
+  std::uint32_t position = 0;         ///< of the token in its response, 0 .. 2^32 - 2
+  std::uint32_t window_repeated = 0;  ///< not 0: the window is in the request's history
+  std::uint32_t window[4] = {kNoToken, kNoToken, kNoToken, kNoToken};  ///< the last h tokens at the end, padding before them
+  RequestId request_id;
+  std::uint32_t reserved = 0;
+};
+static_assert(sizeof(DeviceRow) == 64);
+
+/// The keys of a sampler, in memory of the device. Slots of accounts follow one another in `issuance`.
+struct KeyTable {
+  core::KeyWords window[core::kClasses];
+  core::KeyWords coin;
+  core::KeyWords nobodys;  ///< of mode off
+  std::uint32_t accounts = 0;
+  const core::KeyWords* issuance = nullptr;
+};
+
+/// The profile's part.
+struct Scheme {
+  heirmark::Scheme kind = heirmark::Scheme::gumbel;
+  std::uint64_t share_q32 = 0;
+  std::uint32_t gamma = 0;
+  double delta = 0, boost = 1;  ///< greenlist: nats, and e^delta as marks::greenlist::boost gives it
+  int layers = 0;
+};
+
+/// A bin that may win the race of its slice: bounds of its time E_b / S_b, S_b in units of e^(greatest logit of the slice / T).
+struct Candidate { std::uint32_t bin; float low, high; };
+
+/// What a block found out about its slice of a row.
+struct SliceResult {
+  float greatest;       ///< greatest logit; -FLT_MAX also when none is finite
+  float total;          ///< sum of its bins, in the units above
+  std::uint32_t first;  ///< smallest id with the greatest logit, where somebody asks
+  std::uint32_t count;  ///< candidates; more than kMaxCandidates: they did not fit
+  Candidate candidates[kMaxCandidates];
+};
+
+/// How a row is cut. Slices are ranges of bins, so that no sum crosses a slice; inside a slice `groups` of `lanes` threads share its strides.
+struct Shape {
+  std::uint32_t slices = 1;  ///< a power of two, 1 .. 64
+  std::uint32_t chunks = 0;  ///< chunks of a row: ceil(ceil(vocab / 2048) / 4)
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t bins() const { return core::kBins / slices; }
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t lanes() const { return kLanes / slices; }
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t groups() const { return slices * (kThreads / kLanes); }
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t delegates() const { return chunks * kLanes; }
+};
+
+/// Enough blocks to fill `processors`, but no more groups than there are chunks to read. Tokens do not depend on it.
+[[nodiscard]] inline Shape shape_for(std::uint32_t rows, std::uint32_t vocab, std::uint32_t processors) {
+  constexpr std::uint32_t kBlocksPerProcessor = 4;
+  const std::uint32_t strides = (vocab + core::kBins - 1) / core::kBins;
+  Shape shape{1, (strides + kChunk - 1) / kChunk};
+  while (shape.slices < kMaxSlices && rows * shape.slices < kBlocksPerProcessor * processors && 2 * shape.slices <= shape.chunks) shape.slices *= 2;
+  return shape;
+}
+
+/// Memory between blocks, all in global memory. Tickets are 0 before a launch and after it.
+struct Workspace {
+  std::uint32_t* tickets = nullptr;  ///< one a row
+  SliceResult* slices = nullptr;     ///< kMaxSlices a row
+  float* delegates = nullptr;        ///< shape.delegates() a row; may be null if no row truncates
+};
+
+struct Batch {
+  const std::byte* logits = nullptr;
+  std::uint64_t row_bytes = 0;  ///< from one row to the next
+  std::uint32_t rows = 0, vocab = 0;
+  const DeviceRow* row = nullptr;
+  const KeyTable* keys = nullptr;
+  Scheme scheme;
+  Shape shape;
+  bool log_probs = false;
+  Workspace workspace;
+  Sampled* out = nullptr;
+};
+
+}  // namespace heirmark::kernels

@@ -1,0 +1,68 @@
+// The race by bounds: which bins can still win, from float32 sums and the coarse words alone. Nearly always one bin is left, and no bin
+// has to be summed exactly.
+//
+// A bin's time lies between low and high. E of its words lies between E(coarse, 0) and E(coarse + 1, 0); the sum's error, the logarithm's
+// and all roundings are below 4e-4 together, and kSlack is 2^-11. Bins whose sum is below 2^-100 of the slice's greatest cannot win: their
+// time is above 2^-65 / 2^(29 - 99.9) even if a green list with delta <= 20 helps them, while the bin of the row's greatest logit rings
+// before -ln 2^-65 = 45.06 at the latest. Larger deltas go the exact way.
+#pragma once
+#include <cstdint>
+
+#include "kernels/batch.hpp"
+#include "kernels/pass.hpp"
+
+namespace heirmark::kernels {
+
+inline constexpr float kSlack = 0x1p-11f;
+inline constexpr float kFarBelow = 0x1p-100f;
+inline constexpr float kLatest = 45.1f;      ///< no E is greater
+inline constexpr double kMaxFastDelta = 20;  ///< nats
+inline constexpr float kMaxFastLogit = 1e30f;///< beyond it differences of logits may overflow: the exact way
+inline constexpr float kForever = 3.0e38f;
+
+struct Bounds { float low, high; };
+
+/// E of a coarse word with any fine word, before kSlack.
+template <class X>
+HEIRMARK_HD_INLINE Bounds time_bounds(X& x, std::uint32_t coarse) {
+  constexpr float kUnit = 0x1p-32f, kLn2 = 0.693147181f;
+  if (coarse < 1u << 26) {  // u < 1/64: u + u^2/2 + u^3/3 + u^4/4, the rest below u^5 / 4
+    const auto series = [](float u) { return u * (1.0f + u * (0.5f + u * (0.33333333f + u * 0.25f))); };
+    const float u = static_cast<float>(coarse) * kUnit;
+    return {series(u), series(u + kUnit)};
+  }
+  const std::uint32_t left = 0u - coarse;  // 2^32 - coarse: 1 - u <= left / 2^32
+  const float low = -kLn2 * x.log2(static_cast<float>(left) * kUnit);
+  return {low, left == 1 ? kLatest : -kLn2 * x.log2(static_cast<float>(left - 1) * kUnit)};
+}
+
+/// Bounds of E / sum; both are 0 or more.
+template <class X>
+HEIRMARK_HD_INLINE Bounds ring_bounds(X& x, std::uint32_t coarse, float sum) {
+  const Bounds e = time_bounds(x, coarse);
+  return {e.low * (1 - kSlack) / sum, e.high * (1 + kSlack) / sum};
+}
+
+/// The bins of a slice that may win it, sums and words being local to the slice. `count` is shared memory, 0 before.
+template <class X>
+HEIRMARK_HD_INLINE void slice_race(X& x, std::uint32_t first_bin, std::uint32_t bins, const float* sums, const std::uint32_t* words, SliceResult& result) {
+  typename X::template State<float> least;
+  x.each([&](unsigned t) {
+    least[t] = kForever;
+    for (std::uint32_t b = t; b < bins; b += kThreads)
+      if (sums[b] >= kFarBelow) least[t] = Smallest{}(least[t], ring_bounds(x, words[b], sums[b]).high);
+  });
+  const float limit = x.reduce(least, Smallest{});
+  x.each([&](unsigned t) {
+    for (std::uint32_t b = t; b < bins; b += kThreads) {
+      if (!(sums[b] >= kFarBelow)) continue;
+      const Bounds ring = ring_bounds(x, words[b], sums[b]);
+      if (ring.low > limit) continue;
+      const std::uint32_t place = x.add(&result.count, 1u);
+      if (place < kMaxCandidates) result.candidates[place] = {first_bin + b, ring.low, ring.high};
+    }
+  });
+  x.sync();
+}
+
+}  // namespace heirmark::kernels

@@ -1,0 +1,87 @@
+// The executor of the block algorithms on the CPU: one thread after the other, in an order that changes from phase to phase, so that an
+// algorithm which lets threads of one phase depend on each other gives different answers. Approximations are bent by as much as
+// kernels/block.hpp allows the GPU's to be wrong.
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "kernels/block.hpp"
+
+namespace heirmark::test {
+
+class SerialBlock {
+ public:
+  template <class T>
+  class State {
+   public:
+    T& operator[](unsigned t) { return values_[t]; }
+    const T& operator[](unsigned t) const { return values_[t]; }
+
+   private:
+    std::vector<T> values_ = std::vector<T>(kernels::kThreads);
+  };
+
+  enum class Bend { none, low, high, random };
+  explicit SerialBlock(std::uint64_t seed, Bend bend = Bend::random) : state_(seed | 1), bend_(bend) {}
+
+  template <class F>
+  void each(const F& f) {
+    // An odd factor and an offset: a permutation of the threads.
+    const std::uint64_t word = next();
+    const unsigned factor = static_cast<unsigned>(word) | 1u, offset = static_cast<unsigned>(word >> 32);
+    for (unsigned i = 0; i < kernels::kThreads; ++i) f((i * factor + offset) % kernels::kThreads);
+  }
+  void sync() {}
+  void sync_warp() {}
+
+  template <class T, class Op>
+  T reduce(const State<T>& state, const Op& op) {
+    const unsigned offset = static_cast<unsigned>(next() >> 32);
+    T all = state[offset % kernels::kThreads];
+    for (unsigned i = 1; i < kernels::kThreads; ++i) all = op(all, state[(i + offset) % kernels::kThreads]);
+    return all;
+  }
+
+  float exp2(float z) { return z < -126.0f ? 0.0f : static_cast<float>(std::exp2(static_cast<double>(z)) * (1 + 0.9 * bent())); }
+  float log2(float f) {
+    const double exact = std::log2(static_cast<double>(f));
+    return static_cast<float>(f >= 0.5f && f <= 2.0f ? exact + 0.9 * bent() : exact * (1 + 0.9 * bent()));
+  }
+  kernels::Packet load(const std::byte* p) {
+    kernels::Packet packet;
+    std::memcpy(&packet, std::assume_aligned<16>(p), sizeof packet);
+    return packet;
+  }
+  template <class T>
+  T add(T* word, T n) {
+    const T before = *word;
+    *word += n;
+    return before;
+  }
+  std::uint32_t arrive(std::uint32_t* ticket) { return (*ticket)++; }
+
+ private:
+  std::uint64_t next() {
+    state_ ^= state_ << 13;
+    state_ ^= state_ >> 7;
+    state_ ^= state_ << 17;
+    return state_;
+  }
+  double bent() {
+    switch (bend_) {
+      case Bend::none: return 0;
+      case Bend::low: return -static_cast<double>(kernels::kApproximationError);
+      case Bend::high: return static_cast<double>(kernels::kApproximationError);
+      case Bend::random: return static_cast<double>(kernels::kApproximationError) * (static_cast<double>(next() >> 11) * 0x1p-52 - 1);
+    }
+    return 0;
+  }
+
+  std::uint64_t state_;
+  Bend bend_;
+};
+
+}  // namespace heirmark::test

@@ -1,0 +1,89 @@
+// A batch on the CPU as a GPU would see it, and its launch by the serial executor.
+#pragma once
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "kernels/row.hpp"
+#include "rows.hpp"
+#include "serial_block.hpp"
+
+namespace heirmark::test {
+
+/// Keys and rows of logits in one buffer, at addresses and strides of any alignment that the type allows.
+struct World {
+  World(Random& random, std::uint32_t vocab_size, DType type, std::size_t shift_elements, std::size_t padding) : vocab(vocab_size), dtype(type), shift(shift_elements) {
+    for (auto& key : table.window) key = random_key(random);
+    table.coin = random_key(random);
+    table.nobodys = random_key(random);
+    for (int i = 0; i < 3; ++i) accounts.push_back(random_key(random));
+    table.accounts = static_cast<std::uint32_t>(accounts.size());
+    table.issuance = accounts.data();
+    stride = vocab + padding;
+  }
+
+  void add(const std::vector<float>& logits, const kernels::DeviceRow& row) {
+    const Stored stored = store(logits, dtype, 0);
+    values.push_back(stored.values());
+    contents.push_back(stored.bytes);
+    rows.push_back(row);
+  }
+
+  /// All blocks of a launch, in an arbitrary order. Memory that the launch must write is poisoned before.
+  std::vector<Sampled> launch(Random& random, kernels::Scheme scheme, std::uint32_t processors, bool log_probs, SerialBlock::Bend bend) {
+    const std::size_t size = sampler::bytes_per_logit(dtype);
+    // 16 bytes of room on both sides: a packet may begin before a row, inside the same 16-byte granule.
+    std::vector<std::byte> memory(size * (shift + stride * rows.size()) + 64, std::byte{0xFF});
+    std::byte* base = memory.data() + (32 - reinterpret_cast<std::uintptr_t>(memory.data()) % 16) + size * shift;
+    for (std::size_t i = 0; i < rows.size(); ++i) std::memcpy(base + i * stride * size, contents[i].data(), contents[i].size());
+    kernels::Batch batch;
+    batch.logits = base;
+    batch.row_bytes = stride * size;
+    batch.rows = static_cast<std::uint32_t>(rows.size());
+    batch.vocab = vocab;
+    batch.row = rows.data();
+    batch.keys = &table;
+    batch.scheme = scheme;
+    batch.shape = kernels::shape_for(batch.rows, vocab, processors);
+    batch.log_probs = log_probs;
+    std::vector<std::uint32_t> tickets(rows.size());
+    std::vector<kernels::SliceResult> slices(rows.size() * kernels::kMaxSlices);
+    std::memset(static_cast<void*>(slices.data()), 0xFF, slices.size() * sizeof slices[0]);
+    std::vector<float> delegates(rows.size() * batch.shape.delegates(), std::numeric_limits<float>::quiet_NaN());
+    batch.workspace = {tickets.data(), slices.data(), delegates.data()};
+    std::vector<Sampled> out(rows.size(), Sampled{0xDEADBEEFu, RowStatus::bad_parameter, -1.0f});
+    batch.out = out.data();
+
+    std::vector<std::uint32_t> blocks(rows.size() * batch.shape.slices);
+    for (std::uint32_t i = 0; i < blocks.size(); ++i) blocks[i] = i;
+    std::shuffle(blocks.begin(), blocks.end(), random);
+    const auto shared = std::make_unique<kernels::SharedTruncate>();
+    for (const std::uint32_t block : blocks) {
+      std::memset(static_cast<void*>(shared.get()), 0xFF, sizeof *shared);
+      SerialBlock x(random(), bend);
+      const std::uint32_t index = block / batch.shape.slices, slice = block % batch.shape.slices;
+      switch (dtype) {
+        case DType::float32: kernels::sample_slice<DType::float32, true>(x, batch, index, slice, *shared); break;
+        case DType::bfloat16: kernels::sample_slice<DType::bfloat16, true>(x, batch, index, slice, *shared); break;
+        case DType::float16: kernels::sample_slice<DType::float16, true>(x, batch, index, slice, *shared); break;
+      }
+    }
+    for (const std::uint32_t ticket : tickets)
+      if (ticket != 0) std::abort();  // a launch leaves its tickets as it found them
+    return out;
+  }
+
+  kernels::KeyTable table;
+  std::vector<core::KeyWords> accounts;
+  std::uint32_t vocab;
+  DType dtype;
+  std::size_t shift, stride = 0;
+  std::vector<kernels::DeviceRow> rows;
+  std::vector<std::vector<float>> values;  ///< what is really stored
+  std::vector<std::vector<std::byte>> contents;
+};
+
+}  // namespace heirmark::test
