@@ -126,7 +126,7 @@ std::string strength_cap(const Validation& validation) {
                      "). Their headline p was at most ";
   for (std::size_t i = 0; i < validation.levels.size(); ++i) {
     const Validation::Level& level = validation.levels[i];
-    text += (i == 0 ? "" : i + 1 == validation.levels.size() ? " and " : ", ") + "1 in " + one_in(level.log10_alpha) + " in " +
+    text += std::string(i == 0 ? "" : i + 1 == validation.levels.size() ? " and " : ", ") + "1 in " + one_in(level.log10_alpha) + " in " +
             (level.reached == 0 ? std::string("none") : grouped(level.reached)) + " of them";
   }
   text += "; the words use the 95 % bound on the rate at the least of these levels that p reaches, however small p is.";
