@@ -175,3 +175,30 @@ TEST_CASE("files that are missing, or not files") {
   REQUIRE_FALSE(none);
   CHECK(none.error().code == ErrorCode::io);
 }
+
+TEST_CASE("a histogram with numbers of sixty digits is drawn and ends") {
+  // One step of the axis is less than the distance of doubles out there.
+  const std::string digits(60, '9'), good = Bag(Kind::guilty).read("verdict.json");
+  const std::size_t at = good.find("\"histogram\":{");
+  REQUIRE(at != std::string::npos);
+  const auto with = [&](const std::string& low, const std::string& live, const std::string& width) {
+    std::string counts = good.substr(good.find("\"counts\":", at));
+    counts.resize(counts.find(']') + 1);
+    return std::string(good).replace(at, good.find('}', at) + 1 - at,
+                                     "\"histogram\":{" + counts + ",\"live\":\"" + live + "\",\"low\":\"" + low +
+                                         "\",\"width\":\"" + width + "\"}");
+  };
+  const Bag bag(Kind::guilty);
+  for (const auto& [low, live] : std::vector<std::array<std::string, 2>>{
+           {digits, digits}, {"-" + digits, digits}, {digits, "0"}, {"0", "-" + digits}}) {
+    bag.put("verdict.json", with(low, live, "1"));
+    const auto html = heirmark::render_report(bag.folder());
+    if (!html) FAIL(html.error().message);
+    CHECK(html->size() < 1'000'000);
+    CHECK(html->find("nan") == std::string::npos);
+  }
+  for (const char* width : {"0", "-1", "000", "-0"}) {
+    bag.put("verdict.json", with("0", "1", width));
+    check_error(bag, ErrorCode::bad_input, "verdict.json", "field channels[0].histogram.width");
+  }
+}
