@@ -102,6 +102,8 @@ TEST_CASE("values out of shape") {
            {"plan.json", "\"alpha\":\"0.000001\"", "\"alpha\":\"nan\"", "alpha"},
            {"plan.json", "2026-11-20T09:12:44Z", "2026-11-20 09:12:44Z", "date"},
            {"plan.json", "2026-11-20T09:12:44Z", "2026-13-20T09:12:44Z", "date"},
+           {"plan.json", "2026-11-20T09:12:44Z", "2026-11-31T09:12:44Z", "date"},
+           {"suspect.json", "\"2026-09-30\"", "\"2026-02-29\"", "released"},
            {"plan.json", "heirmark/plan/v1", "heirmark/plan/v2", "type"},
            {"suspect.json", "\"2026-09-30\"", "\"September\"", "released"},
            {"verdict.json", "\"outcome\":\"supports\"", "\"outcome\":\"convicts\"", "outcome"},
