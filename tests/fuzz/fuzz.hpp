@@ -56,7 +56,7 @@ class Input {
 };
 
 /// Ends the process, so that libFuzzer and ctest both see it. On in every build type.
-inline void require(bool good, std::string_view what, std::string_view more = {}) {
+inline void require(bool good, std::string_view what, std::string_view more = "") {
   if (good) return;
   std::fprintf(stderr, "broken promise: %.*s: %.*s\n", static_cast<int>(what.size()), what.data(), static_cast<int>(more.size()), more.data());
   std::abort();

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "../unit/evidence/bag_world.hpp"
+#include "crypto/secretbox.hpp"
 
 namespace {
 using namespace heirmark;
@@ -35,7 +36,7 @@ int main(int argc, char** argv) {
 
   std::size_t index = 0;
   for (const auto& [path, bytes] : files) {
-    seed("bag", stem(path), byte(index) + byte(path.ends_with(".pem") ? 1 : 2) + bytes);
+    seed("bag", stem(path), byte(index) + byte(2) + bytes);
     ++index;
   }
   const char* cases[] = {"commitment.json", "ledger.jsonl", "opening.json", "plan.json", "prompts.jsonl", "suspect.json", "transcript.json", "transcript/c1.jsonl",

@@ -1,11 +1,13 @@
 // A case whose maker lies in one file and binds the others to it: what an auditor with keys of his own can hand in. The verdict is computed
 // from whatever passes, twice.
+#include <utility>
+
+#include <heirmark/keys.hpp>
+
 #include "audit/plan.hpp"
 #include "audit/records.hpp"
 #include "base_bag.hpp"
 #include "fuzz.hpp"
-
-#include <heirmark/keys.hpp>
 
 using namespace heirmark;
 
@@ -69,7 +71,9 @@ void bind(std::map<std::string, std::string>& files) {
 FUZZ_TARGET(audit_case) {
   std::map<std::string, std::string> files;
   for (const char* name : kFiles) files[name] = fuzz::base_bag().at(std::string("data/") + name);
-  files[kFiles[input.byte() % std::size(kFiles)]] = input.rest();
+  std::string& lie = files[kFiles[input.byte() % std::size(kFiles)]];
+  const std::string before = std::exchange(lie, std::string(input.rest()));
+  const bool honest = lie == before;
   bind(files);
   VerdictInputs in;
   in.plan = files["plan.json"];
@@ -82,6 +86,7 @@ FUZZ_TARGET(audit_case) {
   in.c1 = files["transcript/c1.jsonl"];
   in.issued = files["transcript/issued.jsonl"];
   const auto verdict = compute_verdict(in, "2026-12-05T00:00:00Z", {});
+  fuzz::require(verdict.ok() || !honest, "an honest case has a verdict", verdict ? "" : verdict.error().message);
   if (!verdict) return fuzz::check_error(verdict.error());
   const std::string bytes = verdict->bytes();
   const auto again = Verdict::parse(bytes);

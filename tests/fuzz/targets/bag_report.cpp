@@ -28,16 +28,18 @@ std::size_t count(std::string_view text, std::string_view word) {
 FUZZ_TARGET(bag_report) {
   static const Home home;
   const std::string name = kFiles[input.byte() % std::size(kFiles)];
-  home.scratch.write(name, input.rest());
+  const std::string_view bytes = input.rest();
+  home.scratch.write(name, bytes);
   const auto html = render_report(home.scratch.path());
   home.scratch.write(name, fuzz::base_bag().at(name));
+  fuzz::require(html.ok() || bytes != fuzz::base_bag().at(name), "an honest bag has a report", html ? "" : html.error().message);
   if (!html) return fuzz::check_error(html.error());
   fuzz::require(html->starts_with("<!DOCTYPE html>") || html->starts_with("<!doctype html>"), "a report is a document", html->substr(0, 40));
   for (const char* tag : {"html", "body", "main", "style", "svg", "table", "title"}) {
     const std::string open = "<" + std::string(tag), close = "</" + std::string(tag) + ">";
     fuzz::require(count(*html, open + ">") + count(*html, open + " ") == count(*html, close), "tags are closed", tag);
   }
-  for (const char* bad : {"<script", "<img", "<iframe", "<link", " onload=", "javascript:", ">nan", ">inf", ">-inf", "\"nan", "\"inf", "\"-inf"})
+  for (const char* bad : {"<script", "<img", "<iframe", "<link", "=\"nan", "=\"inf", "=\"-nan", "=\"-inf"})
     fuzz::require(html->find(bad) == std::string::npos, "nothing active and no number that is none is in a report", bad);
   fuzz::require(html->size() < 8'000'000, "a report has bounded length");
 }

@@ -7,7 +7,7 @@ using namespace heirmark;
 FUZZ_TARGET(signature) {
   // Keys and signatures of RFC 8032 (7.1, TEST 2) and RFC 6979 (A.2.5, SHA-256, "sample").
   static const auto ed25519 = crypto::PublicKey::from_pem("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=\n-----END PUBLIC KEY-----\n").value();
-  static const auto p256 = crypto::PublicKey::from_pem("-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYP7UuiVanTHJYet0xjVtaMBJuDJr\nWfYjz6ZpYi5gn7Z5A/4QCLi8maQarpWlYovGTy8bIMLX6fUXeqPClNRGIpk=\n-----END PUBLIC KEY-----\n").value();
+  static const auto p256 = crypto::PublicKey::from_pem("-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYP7UuiVanTHJYet0xjVtaMBJuJI7\nYfps5mliLmDyn7Z5A/4QCLi8maQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==\n-----END PUBLIC KEY-----\n").value();
   const bool curve = (input.byte() & 1) != 0;
   const auto signature = crypto::bytes_of(input.rest());
   const auto done = (curve ? p256 : ed25519).verify(crypto::bytes_of(curve ? "sample" : "\x72"), signature);
