@@ -152,7 +152,7 @@ Result<void> Plan::validate() const {
   if (!decimal_alpha(alpha)) return bad_plan("alpha \"" + alpha + "\" is not a decimal string such as 0.000001");
   for (const auto& [name, text] : {std::pair<const char*, const std::string&>{"h1", h1}, {"h2", h2}, {"path", path}, {"profile", profile}})
     if (!fields::is_ascii_text(text)) return bad_plan(std::string(name) + " is not 1 to 4096 printable ASCII characters");
-  if (!fields::is_time(date)) return bad_plan("date \"" + date + "\" is not a time such as 2026-11-01T12:00:00Z");
+  if (!text::is_time(date)) return bad_plan("date \"" + date + "\" is not a time such as 2026-11-01T12:00:00Z");
   const auto used_profile = profiles::find(profile);
   if (!used_profile) return used_profile.error().at("plan");
   if (channels.empty()) return bad_plan("no channel");

@@ -208,7 +208,7 @@ Result<audit::IssuedAnswer> issued_channels(const Case& c, const VerdictOptions&
 }  // namespace
 
 Result<Verdict> compute_verdict(const VerdictInputs& inputs, std::string_view date, const VerdictOptions& options) {
-  if (!fields::is_time(date)) return Error{ErrorCode::usage, "the verdict's date \"" + std::string(date) + "\" is not a time such as 2026-11-01T12:00:00Z"};
+  if (!text::is_time(date)) return Error{ErrorCode::usage, "the verdict's date \"" + std::string(date) + "\" is not a time such as 2026-11-01T12:00:00Z"};
   const auto read = read_case(inputs);
   if (!read) return read.error();
   const Case& c = *read;

@@ -15,6 +15,8 @@ namespace {
 std::shared_ptr<evp_pkey_st> own(EVP_PKEY* key) { return {key, EVP_PKEY_free}; }
 struct FreeContext { void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); } };
 using Context = std::unique_ptr<EVP_MD_CTX, FreeContext>;
+struct FreePkeyContext { void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); } };
+using PkeyContext = std::unique_ptr<EVP_PKEY_CTX, FreePkeyContext>;
 struct FreeBio { void operator()(BIO* bio) const { BIO_free(bio); } };
 using Bio = std::unique_ptr<BIO, FreeBio>;
 
@@ -97,6 +99,9 @@ Result<PrivateKey> PrivateKey::from_der(ByteView der) {
   const auto algorithm = algorithm_of(out.key_.get());
   if (!algorithm) return algorithm.error();
   out.algorithm_ = *algorithm;
+  // The DER of a P-256 key may hold the public point of another key: it would sign what its own public key does not verify.
+  const PkeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, out.key_.get(), nullptr));
+  if (!context || EVP_PKEY_pairwise_check(context.get()) != 1) return Error{ErrorCode::key, "not a signing key: its public part is another key's"};
   return out;
 }
 

@@ -10,18 +10,14 @@
 
 #include "audit/plan.hpp"
 #include "base/files.hpp"
+#include "base/text.hpp"
 #include "evidence/statement.hpp"
 
 namespace heirmark {
 namespace {
 namespace fs = std::filesystem;
+using text::printable;
 constexpr std::size_t kMaxComplaints = 100;  // about files that do not belong
-
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char c : text.substr(0, 200)) out += (c >= 0x20 && c < 0x7f) ? c : '?';
-  return out;
-}
 
 class Reader {
  public:

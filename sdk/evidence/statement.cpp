@@ -109,7 +109,7 @@ Result<Statement> parse_statement(Object object, std::string_view payload) {
 }  // namespace evidence
 
 Result<std::string> make_statement(Object object, std::string_view bytes, const std::vector<Binding>& bindings, std::string_view date, const Signer& signer) {
-  if (!fields::is_time(date)) return Error{ErrorCode::usage, "the date of a statement is a time such as 2026-11-01T12:00:00Z, not \"" + std::string(date) + "\""};
+  if (!text::is_time(date)) return Error{ErrorCode::usage, "the date of a statement is a time such as 2026-11-01T12:00:00Z, not \"" + std::string(date) + "\""};
   const auto key = crypto::PublicKey::from_pem(signer.public_pem);
   if (!key) return key.error().at("the signer's public key");
   std::vector<std::pair<std::string, Value>> predicate{{"date", fields::text(date)}, {"signer", fields::text(object_role(object))}};

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "base/text.hpp"
 #include "crypto/secretbox.hpp"
 #include "crypto/sha256.hpp"
 #include "keys/members.hpp"

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/files.hpp"
+#include "base/text.hpp"
 #include "crypto/secretbox.hpp"
 #include "crypto/sha256.hpp"
 #include "crypto/signature.hpp"
@@ -37,13 +38,6 @@ KeyInfo info_of(const Commitment& commitment) {
 
 bool is_text(std::string_view text) {
   return !text.empty() && text.size() <= 4096 && std::all_of(text.begin(), text.end(), [](char ch) { return ch >= 0x20 && ch <= 0x7e; });
-}
-
-/// The shape of a time; whose clock it is does not matter to the log.
-bool is_time(std::string_view text) {
-  constexpr std::string_view kShape = "0000-00-00T00:00:00Z";
-  return text.size() == kShape.size() &&
-         std::equal(text.begin(), text.end(), kShape.begin(), [](char ch, char shape) { return shape == '0' ? ch >= '0' && ch <= '9' : ch == shape; });
 }
 
 /// Wipes a buffer that held a secret, whatever way its scope is left.
@@ -227,7 +221,7 @@ Result<KeyInfo> Keystore::rotate(std::string_view family) {
   const KeyInfo* latest = nullptr;
   for (const KeyInfo& info : *all)
     if (info.path.substr(0, info.path.find('/')) == family) latest = &info;  // sorted: the last is the latest
-  if (latest == nullptr) return Error{ErrorCode::key, folder_.string() + ": no key of the family " + std::string(family.substr(0, 64))};
+  if (latest == nullptr) return Error{ErrorCode::key, folder_.string() + ": no key of the family " + text::printable(family, 64)};
   const auto profile = profiles::find(latest->profile);
   if (!profile) return profile.error();
   return new_epoch(KeyPath::parse(latest->path)->next_epoch().text(), *profile, {"", "", latest->purpose, latest->family_size});
@@ -260,7 +254,7 @@ Result<Subkeys> Keystore::subkeys(std::string_view path) const {
 
 Result<Opening> Keystore::open_for(std::string_view path, std::string_view recipient, std::string_view time) {
   if (!is_text(recipient)) return Error{ErrorCode::usage, "a recipient is 1 to 4096 printable ASCII characters"};
-  if (!is_time(time)) return Error{ErrorCode::usage, "the time of an opening is written YYYY-MM-DDThh:mm:ssZ"};
+  if (!text::is_time(time)) return Error{ErrorCode::usage, "the time of an opening is written YYYY-MM-DDThh:mm:ssZ"};
   auto epoch = load(path);
   if (!epoch) return epoch.error();
   const json::Value line = json::Object{{"keyId", epoch->opening.key_id()}, {"path", epoch->opening.path().text()}, {"recipient", recipient}, {"time", time}};
@@ -270,7 +264,7 @@ Result<Opening> Keystore::open_for(std::string_view path, std::string_view recip
 }
 
 Result<SignerInfo> Keystore::new_signer(std::string_view name, std::string_view algorithm) {
-  if (!is_key_name(name)) return Error{ErrorCode::usage, "\"" + std::string(name.substr(0, 80)) + "\" is no signer's name: expected 1 to 64 of a-z 0-9 . _ -"};
+  if (!is_key_name(name)) return Error{ErrorCode::usage, "\"" + text::printable(name, 80) + "\" is no signer's name: expected 1 to 64 of a-z 0-9 . _ -"};
   if (algorithm != "ed25519" && algorithm != "p256") return Error{ErrorCode::usage, "unknown signature algorithm; known: ed25519, p256"};
   const auto key = crypto::PrivateKey::generate(algorithm == "p256" ? crypto::Algorithm::p256 : crypto::Algorithm::ed25519);
   if (!key) return key.error();
@@ -293,7 +287,7 @@ Result<crypto::PrivateKey> private_key(Result<std::vector<std::uint8_t>> der, co
 
 Result<SignerInfo> Keystore::signer(std::string_view name) const {
   if (!is_key_name(name) || files::is_missing(file_of(signer_file(name))))
-    return Error{ErrorCode::key, folder_.string() + ": no signer \"" + std::string(name.substr(0, 64)) + "\""};
+    return Error{ErrorCode::key, folder_.string() + ": no signer \"" + text::printable(name, 64) + "\""};
   const auto key = private_key(unseal_file(signer_file(name)), file_of(signer_file(name)).string());
   if (!key) return key.error();
   const auto public_key = key->public_key();

@@ -1,5 +1,7 @@
 #include "keys/objects.hpp"
 
+#include "base/text.hpp"
+
 namespace heirmark::keys {
 
 Members::Members(const json::Value& value, std::string_view type) : value_(value) {
@@ -33,15 +35,7 @@ std::string Members::hex(std::string_view name, std::size_t digits) {
 
 std::string Members::date(std::string_view name) {
   std::string text = this->text(name);
-  bool good = text.size() == 10 && text[4] == '-' && text[7] == '-';
-  for (std::size_t i = 0; good && i < 10; ++i) good = i == 4 || i == 7 || (text[i] >= '0' && text[i] <= '9');
-  if (good) {
-    static constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    const int year = std::stoi(text.substr(0, 4)), month = std::stoi(text.substr(5, 2)), day = std::stoi(text.substr(8));
-    const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    good = month >= 1 && month <= 12 && day >= 1 && day <= kDays[month - 1] + (month == 2 && leap ? 1 : 0);
-  }
-  if (!good) fail("member \"" + std::string(name) + "\": expected a date YYYY-MM-DD");
+  if (!text::is_date(text)) fail("member \"" + std::string(name) + "\": expected a date YYYY-MM-DD");
   return text;
 }
 

@@ -138,6 +138,8 @@ void read_text_channel(Fields& item, Channel& channel) {
   Fields histogram = item.object("histogram");
   channel.histogram = {histogram.integer("low"), histogram.integer("width"), histogram.integer("live"),
                        histogram.numbers("counts", 64)};
+  if (channel.histogram.width.find_first_of("-123456789") == std::string::npos || channel.histogram.width.starts_with('-'))
+    histogram.fail("width", "is not above 0");
 }
 
 void read_verdict(Fields& fields, Verdict& verdict) {

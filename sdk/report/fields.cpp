@@ -4,27 +4,13 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/text.hpp"
+
 namespace heirmark::report {
 namespace {
 
 bool digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-/// `text` has the shape of `pattern`, in which 0 stands for any digit.
-bool shaped(std::string_view text, std::string_view pattern) {
-  return text.size() == pattern.size() && std::equal(text.begin(), text.end(), pattern.begin(), [](char c, char p) {
-           return p == '0' ? c >= '0' && c <= '9' : c == p;
-         });
-}
-int two(std::string_view text, std::size_t at) { return (text[at] - '0') * 10 + (text[at + 1] - '0'); }
-bool is_date(std::string_view text) {
-  return shaped(text, "0000-00-00") && two(text, 5) >= 1 && two(text, 5) <= 12 && two(text, 8) >= 1 &&
-         two(text, 8) <= 31;
-}
-bool is_time(std::string_view text) {
-  return shaped(text, "0000-00-00T00:00:00Z") && is_date(text.substr(0, 10)) && two(text, 11) < 24 &&
-         two(text, 14) < 60 && two(text, 17) < 60;
 }
 
 std::optional<double> parse_decimal(std::string_view text) {
@@ -105,7 +91,7 @@ std::string Fields::digest_or_empty(std::string_view name) {
 
 std::string Fields::date(std::string_view name) {
   std::string text = string_at(name);
-  if (!is_date(text)) fail(name, "is not a date YYYY-MM-DD");
+  if (!text::is_date(text)) fail(name, "is not a date YYYY-MM-DD");
   return text;
 }
 std::string Fields::date_or_empty(std::string_view name) {
@@ -114,7 +100,7 @@ std::string Fields::date_or_empty(std::string_view name) {
 }
 std::string Fields::time(std::string_view name) {
   std::string text = string_at(name);
-  if (!is_time(text)) fail(name, "is not a time YYYY-MM-DDThh:mm:ssZ");
+  if (!text::is_time(text)) fail(name, "is not a time YYYY-MM-DDThh:mm:ssZ");
   return text;
 }
 

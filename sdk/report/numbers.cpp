@@ -18,6 +18,9 @@ std::string plain(double value, int decimals) {
   return error == std::errc() ? std::string(buffer.data(), end) : "?";
 }
 
+/// A logarithm that can be cut to an integer. Nothing that was measured comes near the limit; a hostile bag may write 64 digits.
+double bounded(double log10_value) { return std::clamp(log10_value, -1e15, 1e15); }
+
 /// 10^log10_value as mantissa and exponent; the mantissa has one decimal and is rounded by `round`.
 struct Scientific {
   double mantissa;
@@ -25,6 +28,7 @@ struct Scientific {
 };
 template <class Round>
 Scientific scientific(double log10_value, Round round) {
+  log10_value = bounded(log10_value);
   long exponent = static_cast<long>(std::floor(log10_value));
   double mantissa = round(std::pow(10.0, log10_value - static_cast<double>(exponent)) * 10) / 10;
   if (mantissa >= 10) {
@@ -49,6 +53,8 @@ std::string grouped(std::string_view decimal) {
 }
 std::string grouped(std::uint64_t value) { return grouped(std::string_view(std::to_string(value))); }
 
+std::string whole(double value) { return grouped(std::string_view(plain(std::round(value) + 0.0, 0))); }  // + 0.0: never -0
+
 std::string minus_sign(std::string_view decimal) {
   return decimal.starts_with('-') ? std::string(kMinus) + std::string(decimal.substr(1)) : std::string(decimal);
 }
@@ -68,7 +74,7 @@ std::string power_of_ten(long exponent) {
 }
 
 std::string one_in(double log10_p) {
-  const double size = std::max(0.0, -log10_p);
+  const double size = std::max(0.0, -bounded(log10_p));
   if (size >= 15) return power_of_ten(static_cast<long>(std::floor(size)));
   const auto [mantissa, exponent] = scientific(size, [](double x) { return std::floor(x + 1e-9); });
   if (exponent < 6) {
@@ -83,7 +89,7 @@ std::string one_in(double log10_p) {
 }
 
 std::string zeros_in_words(double log10_p) {
-  const double size = std::max(0.0, -log10_p);
+  const double size = std::max(0.0, -bounded(log10_p));
   if (size < 15) return "";
   return "a 1 followed by " + grouped(static_cast<std::uint64_t>(std::floor(size))) + " zeros";
 }

@@ -8,6 +8,7 @@ namespace heirmark::report {
 
 [[nodiscard]] std::string grouped(std::uint64_t value);       ///< 18,231
 [[nodiscard]] std::string grouped(std::string_view decimal);  ///< the same for an integer of any length, sign kept
+[[nodiscard]] std::string whole(double value);                ///< the same for a double of any size, rounded to nearest
 [[nodiscard]] std::string fixed(double value, int decimals);  ///< 12.50; "-0.0" is "0.0"; minus sign is U+2212
 [[nodiscard]] std::string power_of_ten(long exponent);  ///< 10⁴¹ (superscripts are characters, so a copy keeps them)
 [[nodiscard]] std::string minus_sign(std::string_view decimal);  ///< "-41.3000" with U+2212

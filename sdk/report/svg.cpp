@@ -48,7 +48,9 @@ Html frame(const std::string& id, const std::string& title, const std::string& d
 
 /// Round steps: about `count` of them between low and high.
 double tick_step(double low, double high, int count) {
-  const double raw = std::max(high - low, 1e-9) / count;
+  // A step is never lost in the size of the numbers it is added to: a loop over ticks ends.
+  const double least = std::max(1e-9, 1e-9 * std::max(std::abs(low), std::abs(high)));
+  const double raw = std::max(high - low, least) / count;
   const double power = std::pow(10.0, std::floor(std::log10(raw)));
   for (const double factor : {1.0, 2.0, 5.0, 10.0})
     if (raw <= factor * power * 1.0000001) return factor * power;
@@ -56,9 +58,7 @@ double tick_step(double low, double high, int count) {
 }
 std::string tick_text(double value, double step) {
   const int decimals = step >= 1 ? 0 : static_cast<int>(std::ceil(-std::log10(step) - 1e-9));
-  if (decimals > 0) return fixed(value, decimals);
-  const auto whole = static_cast<std::int64_t>(std::llround(value));
-  return grouped(std::string_view(std::to_string(whole)));
+  return decimals > 0 ? fixed(value, decimals) : whole(value);
 }
 
 struct Scale {
@@ -149,7 +149,7 @@ Html histogram_svg(const HistogramFigure& figure) {
   if (first > last) first = last = 0;
   const double from = figure.low + static_cast<double>(first) * figure.width;
   const double to = figure.low + static_cast<double>(last + 1) * figure.width;
-  const double span = std::max(to - from, figure.width);
+  const double span = std::max({to - from, figure.width, 1e-9 * std::max(std::abs(from), std::abs(figure.live))});
   // The live key stands far right (or left) of every decoy: cut the axis.
   const bool right = figure.live > to + 0.35 * span, left = figure.live < from - 0.35 * span;
   const double pad = 0.04 * span;

@@ -3,6 +3,8 @@
 
 #include <heirmark/subkeys.hpp>
 
+#include "base/text.hpp"
+
 namespace heirmark {
 
 bool is_key_name(std::string_view name) noexcept {
@@ -24,7 +26,7 @@ Result<KeyPath> KeyPath::parse(std::string_view text) {
   const bool good_epoch = e.size() == 7 && e[4] == '-' && digit(e[0]) && digit(e[1]) && digit(e[2]) && digit(e[3]) && digit(e[5]) && digit(e[6]) &&
                           e.substr(5) >= "01" && e.substr(5) <= "12";
   if (!is_key_name(path.family) || !good_epoch)
-    return Error{ErrorCode::bad_input, "\"" + std::string(text.substr(0, 80)) + "\" is no key path: expected family/YYYY-MM, the family of a-z 0-9 . _ -"};
+    return Error{ErrorCode::bad_input, "\"" + text::printable(text, 80) + "\" is no key path: expected family/YYYY-MM, the family of a-z 0-9 . _ -"};
   return path;
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/files.hpp"
+#include "base/text.hpp"
 #include "base/wipe.hpp"
 
 namespace heirmark {
@@ -117,7 +118,7 @@ void put_list(std::string& out, const List& list, const Put& put) {
 Result<void> SubkeysFile::check_accounts(std::span<const std::string> accounts) {
   if (accounts.empty()) return Error{ErrorCode::bad_input, "at least one account is needed"};
   for (const std::string& account : accounts)
-    if (!is_key_name(account)) return Error{ErrorCode::bad_input, "\"" + account.substr(0, 80) + "\" is no account name: expected 1 to 64 of a-z 0-9 . _ -"};
+    if (!is_key_name(account)) return Error{ErrorCode::bad_input, "\"" + text::printable(account, 80) + "\" is no account name: expected 1 to 64 of a-z 0-9 . _ -"};
   std::vector<std::string_view> sorted(accounts.begin(), accounts.end());
   std::sort(sorted.begin(), sorted.end());
   if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())

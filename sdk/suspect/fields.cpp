@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
+
 namespace heirmark::fields {
 namespace {
 Error bad(std::string message) { return {ErrorCode::bad_input, std::move(message)}; }
@@ -18,11 +20,6 @@ std::string kind(const json::Value& value) {
 bool digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
-int number_of(std::string_view text) {
-  int out = 0;
-  for (const char c : text) out = 10 * out + (c - '0');
-  return out;
-}
 }  // namespace
 
 bool is_ascii_text(std::string_view text) noexcept {
@@ -31,22 +28,6 @@ bool is_ascii_text(std::string_view text) noexcept {
 
 bool is_hex(std::string_view text, std::size_t count) noexcept {
   return text.size() == count && std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
-bool is_date(std::string_view text) noexcept {
-  if (text.size() != 10 || text[4] != '-' || text[7] != '-') return false;
-  if (!digits(text.substr(0, 4)) || !digits(text.substr(5, 2)) || !digits(text.substr(8, 2))) return false;
-  const int year = number_of(text.substr(0, 4)), month = number_of(text.substr(5, 2)), day = number_of(text.substr(8, 2));
-  if (month < 1 || month > 12 || day < 1) return false;
-  constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-  return day <= kDays[month - 1] + (month == 2 && leap ? 1 : 0);
-}
-
-bool is_time(std::string_view text) noexcept {
-  if (text.size() != 20 || !is_date(text.substr(0, 10)) || text[10] != 'T' || text[13] != ':' || text[16] != ':' || text[19] != 'Z') return false;
-  if (!digits(text.substr(11, 2)) || !digits(text.substr(14, 2)) || !digits(text.substr(17, 2))) return false;
-  return number_of(text.substr(11, 2)) < 24 && number_of(text.substr(14, 2)) < 60 && number_of(text.substr(17, 2)) < 60;
 }
 
 bool is_name(std::string_view text) noexcept {
@@ -97,9 +78,10 @@ std::string tested(Fields& fields, std::string_view name, bool may_be_empty, con
   return text;
 }
 bool is_decimal(std::string_view text) {
+  if (text.size() > 64) return false;
   if (text.starts_with('-')) text.remove_prefix(1);
   const std::size_t point = text.find('.');
-  return text.size() <= 64 && digits(text.substr(0, point)) && (point == std::string_view::npos || digits(text.substr(point + 1)));
+  return digits(text.substr(0, point)) && (point == std::string_view::npos || digits(text.substr(point + 1)));
 }
 constexpr const char* kText = "1 to 4096 printable ASCII characters";
 }  // namespace
@@ -112,8 +94,8 @@ std::string Fields::hex(std::string_view name, std::size_t count) {
 std::string Fields::digest_or_empty(std::string_view name) {
   return tested(*this, name, true, "64 lower-case hex digits", [](std::string_view text) { return is_hex(text, 64); });
 }
-std::string Fields::date_or_empty(std::string_view name) { return tested(*this, name, true, "a date such as 2026-11-01", is_date); }
-std::string Fields::time(std::string_view name) { return tested(*this, name, false, "a time such as 2026-11-01T12:00:00Z", is_time); }
+std::string Fields::date_or_empty(std::string_view name) { return tested(*this, name, true, "a date such as 2026-11-01", text::is_date); }
+std::string Fields::time(std::string_view name) { return tested(*this, name, false, "a time such as 2026-11-01T12:00:00Z", text::is_time); }
 std::string Fields::name(std::string_view name) { return tested(*this, name, false, "a name of 1 to 64 characters a-z 0-9 . _ -", is_name); }
 std::string Fields::decimal(std::string_view name) { return tested(*this, name, false, "a decimal number", is_decimal); }
 std::string Fields::decimal_or_empty(std::string_view name) { return tested(*this, name, true, "a decimal number", is_decimal); }
@@ -177,9 +159,7 @@ Result<void> Fields::finish() {
   if (!error_)
     for (const auto& member : *value_->if_object())
       if (!read_.contains(member.first)) {
-        std::string shown;
-        for (const char c : member.first.substr(0, 100)) shown += (c >= 0x20 && c <= 0x7e) ? c : '?';
-        fail("unknown field \"" + shown + "\"");
+        fail("unknown field \"" + text::printable(member.first, 100) + "\"");
         break;
       }
   return finish_open();

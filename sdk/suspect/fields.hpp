@@ -12,14 +12,13 @@
 #include <heirmark/result.hpp>
 #include <heirmark/suspect.hpp>
 
+#include "base/text.hpp"
 #include "json/value.hpp"
 
 namespace heirmark::fields {
 
 [[nodiscard]] bool is_ascii_text(std::string_view text) noexcept;  ///< 1 to 4096 bytes from 0x20 to 0x7e
 [[nodiscard]] bool is_hex(std::string_view text, std::size_t digits) noexcept;  ///< lower case
-[[nodiscard]] bool is_date(std::string_view text) noexcept;        ///< YYYY-MM-DD, a day that exists
-[[nodiscard]] bool is_time(std::string_view text) noexcept;        ///< YYYY-MM-DDThh:mm:ssZ
 [[nodiscard]] bool is_name(std::string_view text) noexcept;        ///< an account or family (specs/keys.md)
 
 class Fields {

@@ -12,10 +12,13 @@
 #include <thread>
 #include <unistd.h>
 
+#include "base/text.hpp"
+
 namespace heirmark::suspect {
 namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
+using text::printable;
 constexpr std::size_t kErrorLine = 512;  // bytes of a stderr line worth telling
 
 void close_end(int& fd) {
@@ -62,12 +65,6 @@ class NoSigpipe {
   sigset_t pipe_{}, before_{};
   bool was_pending_ = false;
 };
-
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char c : text) out += (c >= 0x20 && c < 0x7f) ? c : '?';
-  return out;
-}
 
 // Only calls that are safe between fork and exec. The errno of a failure goes up the pipe, which exec closes.
 [[noreturn]] void run_child(char* const* argv, const char* directory, int in, int out, int err, int report) {
@@ -181,7 +178,7 @@ Error Child::died() {
   if (wait_for(milliseconds(2000))) how = (signalled_ ? "was ended by signal " : "ended with exit status ") + std::to_string(status_);
   drain_errors();
   const std::string& last = error_line_.empty() ? last_error_line_ : error_line_;
-  return {ErrorCode::io, "the suspect " + name_ + " " + how + (last.empty() ? "; it wrote nothing on standard error" : ": " + printable(last))};
+  return {ErrorCode::io, "the suspect " + name_ + " " + how + (last.empty() ? "; it wrote nothing on standard error" : ": " + printable(last, kErrorLine))};
 }
 
 Result<std::string> Child::exchange(std::string_view line, std::size_t max_line, milliseconds timeout, const std::function<bool()>& stop) {
@@ -215,7 +212,7 @@ Result<std::string> Child::exchange(std::string_view line, std::size_t max_line,
       broken_ = true;
       drain_errors();
       return Error{ErrorCode::io, "the suspect " + name_ + " gave no answer within " + std::to_string(timeout.count()) + " ms" +
-                                      (last_error_line_.empty() ? "" : "; its last words: " + printable(last_error_line_))};
+                                      (last_error_line_.empty() ? "" : "; its last words: " + printable(last_error_line_, kErrorLine))};
     }
     std::array<pollfd, 3> fds{{{out_, POLLIN, 0}, {err_, POLLIN, 0}, {written < request.size() ? in_ : -1, POLLOUT, 0}}};
     const int ready = poll(fds.data(), fds.size(), static_cast<int>(std::min<long long>(left.count(), 100)));

@@ -3,10 +3,10 @@
 
 #include "suspect/fields.hpp"
 #include "suspect/process.hpp"
+#include "suspect/replies.hpp"
 
 namespace heirmark {
 namespace {
-using fields::Fields;
 using json::Value;
 
 Value numbers(std::span<const TokenId> list) {
@@ -21,22 +21,10 @@ struct ProcessSuspect::Process {
   std::unique_ptr<suspect::Child> child;
   Options options;
 
-  Result<Value> ask(const Value& request, std::chrono::milliseconds timeout) {
+  Result<std::string> ask(const Value& request, std::chrono::milliseconds timeout) {
     std::string line = fields::line(request);
     line.pop_back();
-    const auto reply = child->exchange(line, options.max_line, timeout, options.stop);
-    if (!reply) return reply.error();
-    auto value = fields::parse_lenient(*reply);
-    if (!value) return value.error().at("the suspect's reply");
-    Fields in(*value, "the suspect's reply");
-    if (in.has("error")) {
-      const std::string text = in.any_text("error").substr(0, 1000);
-      std::string clean;
-      for (const char c : text) clean += (c >= 0x20 && c < 0x7f) ? c : '?';
-      return Error{ErrorCode::io, "the suspect says: " + clean};
-    }
-    if (auto whole = in.finish_open(); !whole) return whole.error();
-    return value;
+    return child->exchange(line, options.max_line, timeout, options.stop);
   }
 };
 
@@ -55,14 +43,7 @@ Result<std::unique_ptr<ProcessSuspect>> ProcessSuspect::start(const std::vector<
 Result<SuspectHello> ProcessSuspect::do_hello() {
   const auto reply = process_->ask(fields::object({{"op", fields::text("hello")}}), process_->options.hello_timeout);
   if (!reply) return reply.error();
-  Fields in(*reply, "the suspect's hello");
-  SuspectHello out;
-  out.name = in.text("name");
-  out.vocab = static_cast<std::uint32_t>(in.number("vocab", 1, kMaxVocab));
-  out.context = in.number("context", 1, (1ull << 53) - 1);
-  if (in.has("weights_digest")) out.weights_digest = in.digest_or_empty("weights_digest");
-  if (auto done = in.finish_open(); !done) return done.error();
-  return out;
+  return suspect::parse_hello(*reply);
 }
 
 Result<std::vector<std::vector<TokenId>>> ProcessSuspect::do_generate(std::span<const GenerateRequest> batch, std::uint32_t temperature_milli) {
@@ -73,16 +54,7 @@ Result<std::vector<std::vector<TokenId>>> ProcessSuspect::do_generate(std::span<
       fields::object({{"op", fields::text("generate")}, {"batch", fields::array(std::move(list))}, {"temperature_milli", fields::number(temperature_milli)}}),
       process_->options.reply_timeout);
   if (!reply) return reply.error();
-  Fields in(*reply, "the suspect's reply");
-  const auto texts = in.list("batch", 0, kMaxVocab);
-  if (auto done = in.finish_open(); !done) return done.error();
-  std::vector<std::vector<TokenId>> out;
-  for (const Value* text : texts) {
-    Fields entry(*text, "the suspect's reply: text " + std::to_string(out.size()));
-    out.push_back(entry.tokens("tokens", 0, kMaxVocab, kMaxVocab));
-    if (auto done = entry.finish_open(); !done) return done.error();
-  }
-  return out;
+  return suspect::parse_texts(*reply);
 }
 
 Result<std::vector<ScoredPosition>> ProcessSuspect::do_score(const ScoreRequest& request) {
@@ -94,17 +66,7 @@ Result<std::vector<ScoredPosition>> ProcessSuspect::do_score(const ScoreRequest&
                                                    {"seed", fields::number(request.seed)}}),
                                    process_->options.reply_timeout);
   if (!reply) return reply.error();
-  Fields in(*reply, "the suspect's reply");
-  const auto list = in.list("positions", 0, kMaxVocab);
-  if (auto done = in.finish_open(); !done) return done.error();
-  std::vector<ScoredPosition> out;
-  for (const Value* item : list) {
-    Fields entry(*item, "the suspect's reply: position " + std::to_string(out.size()));
-    auto position = fields::scored_position(entry, request.samples, request.top, kMaxVocab, true);
-    if (!position) return position.error();
-    out.push_back(std::move(position).value());
-  }
-  return out;
+  return suspect::parse_positions(*reply, request.samples, request.top);
 }
 
 }  // namespace heirmark

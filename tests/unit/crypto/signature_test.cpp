@@ -181,6 +181,13 @@ TEST_CASE("private keys that are none are refused", "[crypto]") {
   const Bytes good = crypto::PrivateKey::generate(Algorithm::p256)->expose_secret_der().value();
   for (std::size_t end = 0; end < good.size(); ++end) CHECK_FALSE(crypto::PrivateKey::from_der({good.data(), end}).ok());
   CHECK_FALSE(crypto::PrivateKey::from_der(Bytes(64, 0)).ok());
+  // The last 65 bytes are the public point. Another key's would sign what its public key refuses.
+  const Bytes other = crypto::PrivateKey::generate(Algorithm::p256)->expose_secret_der().value();
+  REQUIRE(good.size() == other.size());
+  Bytes mixed = good;
+  std::copy(other.end() - 65, other.end(), mixed.end() - 65);
+  CHECK(crypto::PrivateKey::from_der(good).ok());
+  CHECK_FALSE(crypto::PrivateKey::from_der(mixed).ok());
   CHECK_FALSE(crypto::PrivateKey::from_der(join(kEd25519Public, kSampleR)).ok());
 }
 

@@ -102,6 +102,8 @@ TEST_CASE("values out of shape") {
            {"plan.json", "\"alpha\":\"0.000001\"", "\"alpha\":\"nan\"", "alpha"},
            {"plan.json", "2026-11-20T09:12:44Z", "2026-11-20 09:12:44Z", "date"},
            {"plan.json", "2026-11-20T09:12:44Z", "2026-13-20T09:12:44Z", "date"},
+           {"plan.json", "2026-11-20T09:12:44Z", "2026-11-31T09:12:44Z", "date"},
+           {"suspect.json", "\"2026-09-30\"", "\"2026-02-29\"", "released"},
            {"plan.json", "heirmark/plan/v1", "heirmark/plan/v2", "type"},
            {"suspect.json", "\"2026-09-30\"", "\"September\"", "released"},
            {"verdict.json", "\"outcome\":\"supports\"", "\"outcome\":\"convicts\"", "outcome"},
@@ -174,4 +176,31 @@ TEST_CASE("files that are missing, or not files") {
   const auto none = heirmark::render_report(bag.folder() / "nowhere");
   REQUIRE_FALSE(none);
   CHECK(none.error().code == ErrorCode::bad_input);
+}
+
+TEST_CASE("a histogram with numbers of sixty digits is drawn and ends") {
+  // One step of the axis is less than the distance of doubles out there.
+  const std::string digits(60, '9'), good = Bag(Kind::guilty).read("verdict.json");
+  const std::size_t at = good.find("\"histogram\":{");
+  REQUIRE(at != std::string::npos);
+  const auto with = [&](const std::string& low, const std::string& live, const std::string& width) {
+    std::string counts = good.substr(good.find("\"counts\":", at));
+    counts.resize(counts.find(']') + 1);
+    return std::string(good).replace(at, good.find('}', at) + 1 - at,
+                                     "\"histogram\":{" + counts + ",\"live\":\"" + live + "\",\"low\":\"" + low +
+                                         "\",\"width\":\"" + width + "\"}");
+  };
+  const Bag bag(Kind::guilty);
+  for (const auto& [low, live] : std::vector<std::array<std::string, 2>>{
+           {digits, digits}, {"-" + digits, digits}, {digits, "0"}, {"0", "-" + digits}}) {
+    bag.put("verdict.json", with(low, live, "1"));
+    const auto html = heirmark::render_report(bag.folder());
+    if (!html) FAIL(html.error().message);
+    CHECK(html->size() < 1'000'000);
+    CHECK(html->find("nan") == std::string::npos);
+  }
+  for (const char* width : {"0", "-1", "000", "-0"}) {
+    bag.put("verdict.json", with("0", "1", width));
+    check_error(bag, ErrorCode::bad_input, "verdict.json", "field channels[0].histogram.width");
+  }
 }

@@ -59,3 +59,14 @@ TEST_CASE("normal quantile and sums of powers") {
   CHECK(log10_sum(0, 0) == Approx(std::log10(2.0)));
   CHECK(log10_sum(400, -400) == Approx(400));
 }
+
+TEST_CASE("numbers of any size can be printed") {
+  // 64 digits in a bag: no conversion to an integer that does not hold them.
+  CHECK(whole(-0.4) == "0");
+  CHECK(whole(1234.6) == "1,235");
+  CHECK(whole(-1e21) == "\u22121,000,000,000,000,000,000,000");
+  CHECK(one_in(-1e63) == one_in(-1e15));
+  CHECK(zeros_in_words(-1e63) == "a 1 followed by 1,000,000,000,000,000 zeros");
+  CHECK(from_log10(-1e63) == from_log10(-1e15));
+  CHECK_FALSE(from_log10(1e63).empty());
+}
