@@ -1217,7 +1217,14 @@ BUILDS_ON = {"commitment": [], "ledger": ["commitment"], "plan": ["commitment", 
              "verdict": ["opening", "plan", "transcript"]}
 FILE_OF = {name: name + (".jsonl" if name in ("ledger", "prompts") else ".json")
            for name in ("commitment", "ledger", "plan", "transcript", "verdict", "opening", "prompts", "suspect")}
+OF_C1, OF_LEDGER = {"prompts.jsonl", "transcript/c1.jsonl"}, {"ledger.jsonl", "transcript/issued.jsonl", "statements/ledger.dsse.json"}
+PAYLOAD = sorted(set(FILE_OF.values()) | OF_C1 | OF_LEDGER | {f"statements/{name}.dsse.json" for name in ROLES}
+                 | {"trust/provider.pem", "trust/auditor.pem"})
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+
+def manifest(folder, files):
+    return b"".join(f"{sha256(files[name])}  {folder}{name}\n".encode() for name in sorted(files))
 
 
 def tag_files(payload, verdict_date, plan_id):
@@ -1226,10 +1233,8 @@ def tag_files(payload, verdict_date, plan_id):
            "bag-info.txt": (f"Bagging-Date: {verdict_date[:10]}\nExternal-Identifier: {plan_id}\n"
                             f"Payload-Oxum: {sum(map(len, payload.values()))}.{len(payload)}\n").encode()}
 
-    def manifest(files):
-        return b"".join(f"{sha256(files[name])}  {name}\n".encode() for name in sorted(files))
-    out["manifest-sha256.txt"] = manifest({"data/" + path: data for path, data in payload.items()})
-    out["tagmanifest-sha256.txt"] = manifest(out)
+    out["manifest-sha256.txt"] = manifest("data/", payload)
+    out["tagmanifest-sha256.txt"] = manifest("", out)
     return out
 
 
@@ -1298,12 +1303,14 @@ def prompt_order(plan_digest, count):
 
 
 class Verification:
-    """All checks of a bag. `codes` has (code, level, detail) of everything that did not pass, and of notes."""
+    """All checks of a bag. `codes` has (code, level, detail) of every check that was made."""
 
     def __init__(self, folder, trust=()):
-        self.codes, self.raw, self.parsed, self.dates = [], {}, {}, {}
+        self.codes, self.files, self.parsed, self.dates, self.keys = [], {}, {}, {}, {}
         self.trust = [public_key(pem)[1] for pem in trust]
-        if self.walk(folder):
+        self.walk(folder)
+        self.raw = {path[5:]: data for path, data in self.files.items() if path.startswith("data/")}
+        if self.manifests():
             self.objects()
             self.bindings()
             self.statements()
@@ -1320,89 +1327,79 @@ class Verification:
         self.codes.append((code, "note", detail))
 
     def expect(self, condition, code, detail=""):
-        if not condition:
-            self.fail(code, detail)
+        self.codes.append((code, "ok" if condition else "fail", "" if condition else detail))
 
     # ---- 1 and 2
     def walk(self, folder):
-        files, before = {}, len(self.codes)
-        for where, folders, names in os.walk(folder):
-            for name in folders:
-                path = os.path.relpath(os.path.join(where, name), folder)
-                if os.path.islink(os.path.join(where, name)):
-                    self.fail("bag.file-type", path)
-                elif path not in ("data", "data/transcript", "data/statements", "data/trust"):
+        places = {"data/" + path for path in PAYLOAD}
+        folders = {os.path.dirname(place) for place in places}
+
+        def visit(where):
+            for entry in sorted(os.scandir(os.path.join(folder, where)), key=lambda e: e.name):
+                path = os.path.join(where, entry.name)
+                if entry.is_dir(follow_symlinks=False) and path in folders:
+                    visit(path)
+                elif path not in places and path not in TAG_FILES:
                     self.fail("bag.extra-file", path)
-            for name in names:
-                full = os.path.join(where, name)
-                path = os.path.relpath(full, folder)
-                if os.path.islink(full) or not os.path.isfile(full):
+                elif not entry.is_file(follow_symlinks=False):
                     self.fail("bag.file-type", path)
-                    continue
-                with open(full, "rb") as file:
-                    files[path] = file.read()
-        self.raw = {path[5:]: data for path, data in files.items() if path.startswith("data/")}
-        known = set(FILE_OF.values()) | {"transcript/c1.jsonl", "transcript/issued.jsonl", "trust/provider.pem", "trust/auditor.pem"}
-        known |= {f"statements/{name}.dsse.json" for name in ROLES}
-        self.plan_uses = None
-        try:
-            plan = read_plan(self.raw.get("plan.json", b""))
-            if not uses_c1(plan):
-                known -= {"prompts.jsonl", "transcript/c1.jsonl"}
-            if not uses_ledger(plan):
-                known -= {"ledger.jsonl", "transcript/issued.jsonl", "statements/ledger.dsse.json"}
-            self.plan_uses = known
-        except Bad:
-            pass
-        for path in files:
-            if path not in TAG_FILES and not (path.startswith("data/") and path[5:] in known):
-                self.fail("bag.extra-file", path)
-        always = known if self.plan_uses else set()
-        for path in sorted(always | {"plan.json"}):
-            if path not in self.raw and not path.startswith("statements/"):
-                self.fail("bag.missing-file", "data/" + path)
-        for name in TAG_FILES:
-            if name not in files:
-                self.fail("bag.missing-file", name)
-        if len(self.codes) > before:
+                elif entry.stat().st_size > (2 ** 33 if path.endswith(".jsonl") or path == "data/verdict.json" else 2 ** 24):
+                    self.fail("bag.size", path)
+                else:
+                    self.files[path] = read_file(entry.path)
+        visit("")
+
+    def manifests(self):
+        missing = [name for name in TAG_FILES if name not in self.files]
+        for name in missing:
+            self.fail("bag.missing-file", name)
+        if missing:
             return False
-        try:
-            date, plan_id = read_verdict(self.raw["verdict.json"])["date"], read_plan(self.raw["plan.json"])["planId"]
-        except Bad:
-            date = plan_id = None
-        expected = tag_files(self.raw, date or "", plan_id or "")
-        if files["manifest-sha256.txt"] != expected["manifest-sha256.txt"]:
+        if self.files["manifest-sha256.txt"] != manifest("data/", self.raw):
             self.fail("bag.manifest")
             return False
-        for name in TAG_FILES:
-            if date is not None and files[name] != expected[name]:
-                self.fail("bag.tags", name)
-                return False
+        self.expect(True, "bag.manifest")
+        if self.files["tagmanifest-sha256.txt"] != manifest("", {name: self.files[name] for name in TAG_FILES[:3]}):
+            self.fail("bag.tags", "tagmanifest-sha256.txt")
+            return False
         return True
 
     # ---- 3
-    def objects(self):
-        def parse(name, reader):
-            if FILE_OF[name] in self.raw:
-                try:
-                    self.parsed[name] = reader(self.raw[FILE_OF[name]])
-                except Bad as error:
-                    self.fail(f"{name}.parse", str(error))
-        parse("commitment", read_commitment)
-        parse("opening", read_opening)
-        parse("suspect", read_suspect)
-        parse("plan", read_plan)
-        parse("transcript", read_transcript)
-        parse("verdict", read_verdict)
-        vocab = self.parsed["suspect"]["vocab"] if "suspect" in self.parsed else VOCAB
-        parse("prompts", lambda data: read_prompts(data, vocab))
-        parse("ledger", lambda data: read_ledger(data, vocab))
-        self.keys = {}
-        for role in ("provider", "auditor"):
+    def parse(self, name, reader):
+        if FILE_OF[name] in self.raw:
             try:
-                self.keys[role] = public_key(self.raw[f"trust/{role}.pem"])
+                self.parsed[name] = reader(self.raw[FILE_OF[name]])
+                self.expect(True, f"{name}.parse")
             except Bad as error:
-                self.fail(f"trust.{role}.parse", str(error))
+                self.fail(f"{name}.parse", str(error))
+
+    def objects(self):
+        for name, reader in (("plan", read_plan), ("commitment", read_commitment), ("opening", read_opening), ("suspect", read_suspect),
+                             ("transcript", read_transcript), ("verdict", read_verdict)):
+            self.parse(name, reader)
+        plan = self.parsed.get("plan")
+        for path in PAYLOAD:
+            optional = path in OF_C1 | OF_LEDGER
+            used = not optional if plan is None else not (path in OF_C1 and not uses_c1(plan) or path in OF_LEDGER and not uses_ledger(plan))
+            if used and path not in self.raw:
+                self.fail(f"statement.{path[11:-10]}.missing" if path.startswith("statements/") else "bag.missing-file", path)
+            if plan is not None and not used and path in self.raw:
+                self.fail("bag.extra-file", path)
+        if plan is not None and "verdict" in self.parsed:
+            expected = tag_files(self.raw, self.parsed["verdict"]["date"], plan["planId"])
+            self.expect(all(self.files[name] == expected[name] for name in TAG_FILES), "bag.tags")
+        for role in ("provider", "auditor"):
+            if f"trust/{role}.pem" in self.raw:
+                try:
+                    self.keys[role] = public_key(self.raw[f"trust/{role}.pem"])
+                except Bad as error:
+                    self.fail(f"trust.{role}.parse", str(error))
+        if {"plan", "suspect"} <= set(self.parsed):
+            vocab = self.parsed["suspect"]["vocab"]
+            if uses_c1(plan):
+                self.parse("prompts", lambda data: read_prompts(data, vocab))
+            if uses_ledger(plan):
+                self.parse("ledger", lambda data: read_ledger(data, vocab))
 
     def digest(self, name):
         return sha256(self.raw[FILE_OF[name]]) if FILE_OF[name] in self.raw else ""
@@ -1415,7 +1412,7 @@ class Verification:
             if "opening" in p:
                 self.expect(all(p["commitment"][n] == p["opening"][n] for n in ("path", "keyId", "familySize", "profile")), "commitment.opening-fields")
         if "plan" in p:
-            for name in ("commitment", "suspect", "prompts", "ledger"):
+            for name in ["commitment", "suspect"] + ["prompts"] * uses_c1(p["plan"]) + ["ledger"] * uses_ledger(p["plan"]):
                 self.expect(p["plan"][name] == self.digest(name), f"plan.{name}")
             if "commitment" in p:
                 self.expect(p["plan"]["opening"] == p["commitment"]["digest"], "plan.opening")
@@ -1425,20 +1422,22 @@ class Verification:
         if "transcript" in p:
             t = p["transcript"]
             self.expect(t["plan"] == self.digest("plan"), "transcript.plan")
-            files = [{"lines": data.count(b"\n"), "path": path, "sha256": sha256(data)}
-                     for path, data in sorted(self.raw.items()) if path.startswith("transcript/")]
-            self.expect(t["files"] == files and t["queries"] == sum(f["lines"] for f in files), "transcript.file")
+            if "plan" in p:
+                paths = ["transcript/c1.jsonl"] * uses_c1(p["plan"]) + ["transcript/issued.jsonl"] * uses_ledger(p["plan"])
+                data = [self.raw.get(path, b"") for path in paths]
+                files = [{"lines": some.count(b"\n"), "path": path, "sha256": sha256(some)} for path, some in zip(paths, data)]
+                self.expect(t["files"] == files and t["queries"] == sum(f["lines"] for f in files), "transcript.file")
             if "suspect" in p:
                 s = p["suspect"]
                 self.expect(t["hello"]["vocab"] == s["vocab"] and (not s["weights"] or not t["hello"]["weights_digest"]
                                                                    or s["weights"] == t["hello"]["weights_digest"]), "transcript.hello")
-        if {"plan", "suspect", "transcript"} <= set(p):
-            for check in ("c1", "issued"):
-                if f"transcript/{check}.jsonl" in self.raw and ("prompts" if check == "c1" else "ledger") in p:
-                    try:
-                        getattr(self, "answers_" + check)()
-                    except Bad as error:
-                        self.fail(f"transcript.{check}", str(error))
+        for check, file, needed in (("c1", "transcript/c1.jsonl", {"prompts"}), ("issued", "transcript/issued.jsonl", {"ledger", "transcript"})):
+            if file in self.raw and needed <= set(p):
+                try:
+                    getattr(self, "answers_" + check)()
+                    self.expect(True, f"transcript.{check}")
+                except Bad as error:
+                    self.fail(f"transcript.{check}", str(error))
         if "verdict" in p:
             for name in ("plan", "transcript", "opening", "commitment", "ledger", "suspect"):
                 self.expect(p["verdict"][name] == self.digest(name), f"verdict.{name}")
@@ -1467,20 +1466,17 @@ class Verification:
     def statements(self):
         for name, role in ROLES.items():
             path, code = f"statements/{name}.dsse.json", f"statement.{name}."
-            if path not in self.plan_uses:
-                continue
             if path not in self.raw:
-                self.fail(code + "missing")
                 continue
             try:
                 s, payload, key_id, signature = read_statement(self.raw[path])
             except Bad as error:
                 self.fail(code + "parse", str(error))
                 continue
-            if role in self.keys:
-                algorithm, der = self.keys[role]
-                pae = b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
-                self.expect(key_id == sha256(der) and signature_checks(self.raw[f"trust/{role}.pem"], algorithm, pae, signature), code + "signature")
+            self.expect(True, code + "parse")
+            algorithm, der = self.keys.get(role, (None, b""))
+            pae = b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
+            self.expect(key_id == sha256(der) and signature_checks(self.raw[f"trust/{role}.pem"], algorithm, pae, signature), code + "signature")
             subject, predicate = s["subject"][0], s["predicate"]
             self.expect(subject == {"digest": {"sha256": self.digest(name)}, "name": FILE_OF[name]}, code + "subject")
             wanted = {"date": predicate["date"], "signer": role} | {other: self.digest(other) for other in BUILDS_ON[name]}
@@ -1491,8 +1487,12 @@ class Verification:
             self.note("trust.one-key")
         if not self.trust:
             self.note("trust.unpinned")
-        elif any(der not in self.trust for der in ders.values()):
-            self.note("trust.untrusted")
+        else:
+            for role, der in ders.items():
+                if der in self.trust:
+                    self.expect(True, "trust." + role)
+                else:
+                    self.note("trust.untrusted", role)
 
     def order_of_dates(self):
         p, d = self.parsed, self.dates
@@ -1520,22 +1520,25 @@ class Verification:
 
     def report(self):
         out = {"state": self.state, "codes": [{"code": c, "level": level, "detail": d} for c, level, d in self.codes]}
-        if "plan" in self.parsed:
-            out["planId"] = self.parsed["plan"]["planId"]
-        if "verdict" in self.parsed:
-            out |= {name: self.parsed["verdict"][name] for name in ("outcome", "log10_p", "log10_e")}
+        if {"plan", "verdict"} <= set(self.parsed):
+            out |= {"planId": self.parsed["plan"]["planId"], "outcome": self.parsed["verdict"]["outcome"]}
+            out |= {name: float(self.parsed["verdict"][name]) for name in ("log10_p", "log10_e")}
         return out
 
 
 # ---------------------------------------------------------------------------------------------------------------- scoring.md, Token file
 
+def once(pairs):
+    names = [name for name, _ in pairs]
+    need(names.count("tokens") < 2 and names.count("prompt_tokens") < 2, "a member twice")
+    return dict(pairs)
+
+
 def read_token_file(data, vocab=VOCAB, reading=False):
     out = []
-    for number, text in enumerate(data.split(b"\n"), 1):
-        if not text.strip():
-            continue
+    for number, text in enumerate(data.rstrip(b"\n").split(b"\n") if data.strip(b"\n") else (), 1):
         try:
-            line = json.loads(text)
+            line = json.loads(text, object_pairs_hook=once)
         except ValueError as error:
             raise Bad(f"line {number}: {error}") from None
         need(isinstance(line, dict) and isinstance(line.get("tokens"), list), f"line {number}: tokens is no list")
@@ -1561,14 +1564,14 @@ def detect(lines, opening, decoys=0, rule="distinct", reading=False):
 
     def number(text):
         return float(text)
-    nats = key.profile.scheme == "gumbel"
+    value = f"{c.statistic / (2 ** 24 if key.profile.scheme == 'gumbel' else 1) / text.unit:.10g}"
     return {"scheme": key.profile.scheme, "profile": opening["profile"], "keyId": opening["keyId"], "path": opening["path"], "n": len(text.pairs),
-            "statistic": c.statistic / 2 ** 24 / text.unit if nats else c.statistic, "statistic_integer": str(c.statistic),
+            "statistic": float(value), "statistic_integer": str(c.statistic),
             "log10_p": number(print_p(c.ln_p)), "log10_e": number(print_e(c.ln_e)), "log10_p_prf": number(print_p(c.ln_p_prf)),
             "log10_p_rank": None if c.ln_p_rank is None else number(print_p(c.ln_p_rank)),
             "log10_p_saddlepoint": None if saddle is None else number(print_p(saddle)), "count_rule": rule, "decoys": decoys, "texts": len(lines),
             "positions": text.positions, "repeats": text.repeats, "tainted": text.tainted, "off_coin": text.off_coin,
-            "classes": [{"class": cls, "pairs": n, "ge": ge, "statistic": x / 2 ** 24 / text.unit if nats else x} for cls, n, ge, x in c.classes]}
+            "classes": [{"class": cls, "pairs": n, "ge": ge, "statistic": str(x)} for cls, n, ge, x in c.classes]}
 
 
 # ---------------------------------------------------------------------------------------------------------------- marks.md, a plain sampler
