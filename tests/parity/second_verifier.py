@@ -1217,6 +1217,7 @@ BUILDS_ON = {"commitment": [], "ledger": ["commitment"], "plan": ["commitment", 
              "verdict": ["opening", "plan", "transcript"]}
 FILE_OF = {name: name + (".jsonl" if name in ("ledger", "prompts") else ".json")
            for name in ("commitment", "ledger", "plan", "transcript", "verdict", "opening", "prompts", "suspect")}
+EVIDENCE = ("commitment", "opening", "suspect", "plan", "prompts", "ledger", "transcript")  # everything that a verdict is computed from
 OF_C1, OF_LEDGER = {"prompts.jsonl", "transcript/c1.jsonl"}, {"ledger.jsonl", "transcript/issued.jsonl", "statements/ledger.dsse.json"}
 PAYLOAD = sorted(set(FILE_OF.values()) | OF_C1 | OF_LEDGER | {f"statements/{name}.dsse.json" for name in ROLES}
                  | {"trust/provider.pem", "trust/auditor.pem"})
@@ -1511,15 +1512,16 @@ class Verification:
     def recompute(self):
         if "verdict" not in self.parsed:
             return
-        try:
-            again = Case(self.raw).verdict(self.parsed["verdict"]["date"])
-        except (Bad, KeyError, IndexError, ValueError) as error:
-            self.fail("verdict.recomputed", f"cannot be computed: {error}")
+        broken = [code for code, level, _ in self.codes if level == "fail" and code.split(".")[0] in EVIDENCE]
+        missing = {"commitment", "opening", "suspect", "plan", "transcript"} - set(self.parsed)
+        if broken or missing:
+            self.fail("verdict.recomputed", "cannot be computed: " + ", ".join(broken + sorted(missing)))
             return
+        again = Case(self.raw).verdict(self.parsed["verdict"]["date"])
         self.expect(again == self.raw["verdict.json"], "verdict.recomputed", "other bytes")
 
     def report(self):
-        out = {"state": self.state, "codes": [{"code": c, "level": level, "detail": d} for c, level, d in self.codes]}
+        out = {"state": self.state, "planId": "", "outcome": "", "log10_p": None, "log10_e": None, "codes": [{"code": c, "level": level, "detail": d} for c, level, d in self.codes]}
         if {"plan", "verdict"} <= set(self.parsed):
             out |= {"planId": self.parsed["plan"]["planId"], "outcome": self.parsed["verdict"]["outcome"]}
             out |= {name: float(self.parsed["verdict"][name]) for name in ("log10_p", "log10_e")}

@@ -220,7 +220,7 @@ class Bags(Folder):
         codes = [{(c["code"], c["level"]) for c in report["codes"]} for report in (got, expected)]
         self.assertEqual(codes[0], codes[1], what)
         for name in ("state", "planId", "outcome", "log10_p", "log10_e"):
-            self.assertEqual(got.get(name), expected.get(name), (what, name))
+            self.assertEqual(got[name], expected[name], (what, name))
         return got
 
     def test_valid(self):
