@@ -588,9 +588,9 @@ def print_p(ln):
 
 
 def print_e(ln):
-    if ln == 0:
-        return "0.0000"
     value, guard = guarded(ln)
+    if abs(value) < Decimal("1e-13"):
+        return "0.0000"
     return printed(math.floor(10000 * (value - guard)))
 
 
@@ -880,16 +880,17 @@ def suspect_logs(phat, top):
 
 def fit_baseline(contexts):
     """alpha of (phat, top) contexts, in millionths."""
-    xx, xy = [], []
+    xx, xy, raw = [], [], []
     for phat, top in contexts:
         total = sum(p for _, p in phat)
         x, y = [math.log(p / 2 ** 32) for _, p in phat], suspect_logs(phat, top)
         weights = [p / total for _, p in phat]
         mean_x, mean_y = math.fsum(map(lambda w, v: w * v, weights, x)), math.fsum(map(lambda w, v: w * v, weights, y))
         xx.append(math.fsum(w * (v - mean_x) ** 2 for w, v in zip(weights, x)))
+        raw.append(math.fsum(w * v * v for w, v in zip(weights, x)))
         xy.append(math.fsum(w * (v - mean_x) * (u - mean_y) for w, v, u in zip(weights, x, y)))
     a, b = math.fsum(xx), math.fsum(xy)
-    alpha = 1.0 if a <= 0 else max(-1000.0, min(1000.0, b / a))
+    alpha = 1.0 if a <= 1e-12 * math.fsum(raw) else max(-1000.0, min(1000.0, b / a))
     return int(math.copysign(math.floor(abs(Decimal(alpha)) * 1000000 + Decimal("0.5")), alpha))
 
 

@@ -197,6 +197,10 @@ def example_bags(folder):
     out["all"] = bags.make_bag("all", opening, three, ledger, prompts, vocab=50, fit=4, controls=2, student_texts=texts, share=0.9, multiplicity=2)
     out["weak"] = bags.make_bag("weak", opening, three[1:2] + [three[2] | {"weight": 799999}], ledger, vocab=50, context=12, controls=0, share=0.0,
                                 signers=(bags.Signer("one", "p256"),) * 2, released="")
+    flat = [sv.canonical({"account": "a", "phat": [[[v, 2 ** 32 // 14] for v in range(14)]] * 3, "prompt": [1] * d, "request_id": f"{d:024x}", "seq": d,
+                          "time": "2026-11-05T10:00:00Z", "tokens": [3, 4, 5]}) for d in range(2)]
+    out["flat"] = bags.make_bag("flat", opening, [{"channel": "c3", "weight": 1000000, "top": 20}], b"".join(flat), vocab=14, fit=1)
+    out["silent"] = bags.make_bag("silent", opening, [three[1] | {"weight": 9263}, three[2] | {"weight": 990737}], b"".join(flat), vocab=14, context=1)
     opening = bags.make_opening("bag green", "greenlist-2026-11", 16, 0)
     out["green"] = bags.make_bag("green", opening, [c1 | {"countRule": "log2", "decoys": 0}], prompts=prompts, vocab=20, student_texts=[[1, 2, 3, 4, 1, 2, 3]],
                                  controls=3)
