@@ -1280,8 +1280,8 @@ def strict_base64(text):
     return data
 
 
-def read_statement(data):
-    """(statement, payload bytes, key id, signature) of an envelope."""
+def read_statement(name, data):
+    """Of the statement about NAME: (statement, payload bytes, key id, signature) of an envelope."""
     e = members(parse_canonical(data), ["payload", "payloadType", "signatures"])
     need(e["payloadType"] == PAYLOAD_TYPE, "another payload type")
     need(isinstance(e["signatures"], list) and len(e["signatures"]) == 1, "not one signature")
@@ -1293,8 +1293,10 @@ def read_statement(data):
     need(isinstance(s["subject"], list) and len(s["subject"]) == 1, "not one subject")
     subject = members(s["subject"][0], ["digest", "name"])
     need(matches(HEX64, members(subject["digest"], ["sha256"])["sha256"]) and isinstance(subject["name"], str), "subject is malformed")
-    need(isinstance(s["predicateType"], str) and isinstance(s["predicate"], dict), "predicate is malformed")
-    time_of(s["predicate"].get("date"))
+    predicate = members(s["predicate"], ["date", "signer"] + BUILDS_ON[name])
+    need(isinstance(s["predicateType"], str) and isinstance(predicate["signer"], str), "predicate is malformed")
+    need(all(matches(f"({HEX64})?", predicate[other]) for other in BUILDS_ON[name]), "predicate has a malformed digest")
+    time_of(predicate["date"])
     return s, payload, signature["keyid"], strict_base64(signature["sig"])
 
 
@@ -1471,7 +1473,7 @@ class Verification:
             if path not in self.raw:
                 continue
             try:
-                s, payload, key_id, signature = read_statement(self.raw[path])
+                s, payload, key_id, signature = read_statement(name, self.raw[path])
             except Bad as error:
                 self.fail(code + "parse", str(error))
                 continue
@@ -1531,20 +1533,24 @@ class Verification:
 
 # ---------------------------------------------------------------------------------------------------------------- scoring.md, Token file
 
-def once(pairs):
-    names = [name for name, _ in pairs]
-    need(names.count("tokens") < 2 and names.count("prompt_tokens") < 2, "a member twice")
-    return dict(pairs)
+class Line(dict):
+    """An object of a token file, which remembers the names as they stood."""
+
+    def __init__(self, pairs):
+        super().__init__(pairs)
+        self.names = [name for name, _ in pairs]
 
 
 def read_token_file(data, vocab=VOCAB, reading=False):
     out = []
     for number, text in enumerate(data.rstrip(b"\n").split(b"\n") if data.strip(b"\n") else (), 1):
         try:
-            line = json.loads(text, object_pairs_hook=once)
+            line = json.loads(text.decode(), object_pairs_hook=Line, parse_constant=no_number)
         except ValueError as error:
             raise Bad(f"line {number}: {error}") from None
+        need(depth_of(line) <= 32, f"line {number}: too deep")
         need(isinstance(line, dict) and isinstance(line.get("tokens"), list), f"line {number}: tokens is no list")
+        need(line.names.count("tokens") == 1 and line.names.count("prompt_tokens") < 2, f"line {number}: a member twice")
         check_tokens(line["tokens"], vocab, f"line {number}: tokens", high=2 ** 32)
         check_int(line.get("prompt_tokens", 0), 0, len(line["tokens"]), f"line {number}: prompt_tokens")
         if reading:

@@ -154,12 +154,21 @@ class Detect(Folder):
                 self.check(opening, lines, decoys=rng.randrange(3))
                 self.check(opening, lines, rng.choice(("sqrt2", "log2")), decoys=rng.randrange(3))
 
+    def test_layout(self):
+        opening = bags.make_opening("layout", "window-only-2026-11", 16, 3)
+        for text in ('{"tokens":[1]}', '{"tokens":[1]}\n\n\n', "\n\n", '{"tokens":[1]}\r\n{"tokens":[2]}\r\n', '  {"tokens" : [ 1 ,-0] }\t\n', '{"t\\u006fkens":[7]}\n',
+                     '{"tokens":[1],"x":{"tokens":1,"tokens":2},"\u00e9":1.5e3,"x":null}\n'):
+            with self.subTest(text):
+                self.check(opening, text)
+
     def test_refused(self):
         opening = bags.make_opening("refused", "standard-2026-11", 16, 0)
         path = self.path("opening.json", opening)
         for text, vocab in (('{"tokens":[1048576]}', None), ('{"tokens":[5000]}', 5000), ('{"tokens":[-1]}', None), ('{"tokens":[1],"prompt_tokens":2}', None),
                             ('{"tokens":[1.0]}', None), ('{"prompt_tokens":0}', None), ("[]", None), ('{"tokens":[1]', None), ('{"tokens":"1"}', None),
-                            ('{"tokens":[1],"prompt_tokens":-1}', None), ('{"tokens":[true]}', None), ('{"tokens":[1],"tokens":[2]}', None)):
+                            ('{"tokens":[1],"prompt_tokens":-1}', None), ('{"tokens":[1]}\n\n{"tokens":[2]}', None), ('{"tokens":[1]}\n \n', None),
+                            ('{"tokens":[1],"x":NaN}', None), ('\ufeff{"tokens":[1]}', None), ('{"tokens":[1e0]}', None), ('{"tokens":[1],}', None),
+                            ('{"tokens":[1],"prompt_tokens":null}', None), ('{"tokens":[1],"x":' + "[" * 40 + "]" * 40 + "}", None), ('{"tokens":[true]}', None), ('{"tokens":[1],"tokens":[2]}', None)):
             with self.subTest(text):
                 extra = [] if vocab is None else ["--vocab", vocab]
                 self.assertEqual(command("detect", self.path("tokens", text + "\n"), "--opening", path, "--json", *extra, status=3), b"")
@@ -269,6 +278,41 @@ class Bags(Folder):
                     bags.sign_all(changed, signers)
                     self.assertEqual(self.damaged(number + 1, changed, (one, other, path, "signed")), "invalid")
                 number += 2
+
+    def test_shapes(self):
+        """Files too many, missing, of another kind; signers, dates and statements that are not as they should be."""
+        raw, signers = self.bags["flat"], (bags.Signer("provider"), bags.Signer("auditor", "p256"))
+
+        def resigned(**changes):
+            out = dict(raw)
+            bags.sign_all(out, changes.pop("signers", signers), bags.DATES | changes)
+            return out
+        plan = raw["plan.json"]
+        payloads = {
+            "extra": raw | {"more.json": b"{}\n"}, "unused": raw | {"prompts.jsonl": b""}, "one signer": resigned(signers=(signers[0],) * 2),
+            "late ledger": resigned(ledger="2026-12-02T00:00:00Z"), "late plan": resigned(plan="2026-12-10T10:00:02Z"),
+            "early commitment": resigned(commitment="2020-02-29T23:59:59Z"), "no such day": resigned(verdict="2027-02-29T00:00:00Z"),
+            "other signer": raw | {"trust/provider.pem": bags.Signer("x").public}, "no key": raw | {"trust/provider.pem": b"-----BEGIN PUBLIC KEY-----\n"},
+            "plan": raw | {"plan.json": plan.replace(b'"stop":"fixed"', b'"stop":"later"')}, "space": raw | {"plan.json": plan.replace(b":", b": ", 1)},
+            "statement of another": raw | {"statements/plan.dsse.json": raw["statements/verdict.dsse.json"]},
+            "nothing": {}, "all records": raw | {"ledger.jsonl": raw["ledger.jsonl"].replace(b"[3,4,5]", b"[3,4,6]")}}
+        payloads |= {"without " + path: {p: d for p, d in raw.items() if p != path} for path in raw}
+        for number, (what, payload) in enumerate(payloads.items()):
+            state = self.damaged(2000 + number, payload, what)
+            self.assertEqual(state, "valid" if what in ("one signer", "early commitment") else "invalid", what)
+        for number, name in enumerate(sv.TAG_FILES):
+            for data in (None, b"", bags.tags_of(raw)[name] + b"\n"):
+                tags = {n: d for n, d in (bags.tags_of(raw) | {name: data}).items() if d is not None}
+                if data and name != "tagmanifest-sha256.txt":
+                    tags["tagmanifest-sha256.txt"] = sv.manifest("", {n: tags[n] for n in sv.TAG_FILES[:3]})
+                self.assertEqual(self.damaged(3000 + number, raw, (name, data), tags), "invalid")
+        folder = bags.write_bag(self.path("links"), raw)
+        for path, target in (("data/plan.json", "../bagit.txt"), ("data/link", "plan.json"), ("more", "data")):
+            if os.path.exists(os.path.join(folder, path)):
+                os.remove(os.path.join(folder, path))
+            os.symlink(target, os.path.join(folder, path))
+        os.mkdir(os.path.join(folder, "data/empty"))
+        self.assertEqual(self.compare(folder)["state"], "invalid")
 
 
 class Audit(Folder):
