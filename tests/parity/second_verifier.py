@@ -1078,15 +1078,15 @@ def read_plan(data):
     p = members(parse_canonical(data), ["type", "planId", "attempt", "date", "commitment", "opening", "keyId", "path", "profile", "familySize", "ledger",
                                         "ledgerResponses", "suspect", "prompts", "alpha", "multiplicity", "h1", "h2", "channels", "fitResponses",
                                         "controls", "stop"])
-    check_patterns(p, {"type": "heirmark/plan/v1", "planId": KEY_ID, "commitment": HEX64, "opening": HEX64, "keyId": KEY_ID, "path": PATH,
+    check_patterns(p, {"type": "heirmark/plan/v1", "planId": KEY_ID, "commitment": HEX64, "opening": HEX64, "keyId": KEY_ID, "path": ASCII_TEXT,
                        "ledger": f"({HEX64})?", "suspect": HEX64, "prompts": f"({HEX64})?", "alpha": r"0\.[0-9]{0,37}[1-9]", "h1": ASCII_TEXT,
                        "h2": ASCII_TEXT, "stop": "fixed"})
     need(isinstance(p["profile"], str) and p["profile"] in PROFILES, "unknown profile")
     time_of(p["date"])
-    check_family_size(p["familySize"])
+    check_int(p["familySize"], 2, 2 ** 24, "familySize")
     check_int(p["attempt"], 1, 10 ** 9, "attempt")
     check_int(p["multiplicity"], p["attempt"], 10 ** 9, "multiplicity")
-    check_int(p["ledgerResponses"], 0, 2 ** 53, "ledgerResponses")
+    check_int(p["ledgerResponses"], 0, 2 ** 31, "ledgerResponses")
     check_int(p["controls"], 0, 64, "controls")
     need(isinstance(p["channels"], list) and p["channels"], "no channels")
     own = {"c1": ["texts", "tokensPerText", "countRule", "decoys", "temperatureMilli"], "c2": ["samples"], "c3": ["top"]}
@@ -1188,7 +1188,7 @@ def read_transcript(data):
     time_of(t["started"])
     time_of(t["ended"])
     check_int(t["queries"], 0, 2 ** 53, "queries")
-    need(isinstance(t["files"], list), "files is no list")
+    need(isinstance(t["files"], list) and 1 <= len(t["files"]) <= 2, "files is no list of 1 or 2")
     for f in t["files"]:
         members(f, ["lines", "path", "sha256"])
         check_int(f["lines"], 0, 2 ** 53, "lines")
@@ -1198,15 +1198,54 @@ def read_transcript(data):
     return t
 
 
+DECIMAL = r"-?(?=[0-9.]{1,64}$)[0-9]+(\.[0-9]+)?"
+
+
+def check_kinds(value, kinds, where):
+    """Members and kinds: a pattern of a string, the greatest integer, bool, or ([kinds of the entries], least, most) of a list."""
+    need(isinstance(value, dict) and set(value) == set(kinds), f"{where} has other members")
+    for name, kind in kinds.items():
+        one = value[name]
+        if isinstance(kind, str):
+            need(matches(kind, one), f"{where}: {name} is malformed")
+        elif kind is bool:
+            need(isinstance(one, bool), f"{where}: {name} is neither true nor false")
+        elif isinstance(kind, int):
+            check_int(one, 0, kind, f"{where}: {name}")
+        else:
+            need(isinstance(one, list) and kind[1] <= len(one) <= kind[2], f"{where}: {name} is no list of {kind[1]} to {kind[2]}")
+            for entry in one:
+                check_kinds(entry, kind[0], name)
+
+
 def read_verdict(data):
-    v = members(parse_canonical(data), ["type", "date", "plan", "transcript", "opening", "commitment", "ledger", "suspect", "outcome", "log10_p",
-                                        "log10_e", "alpha", "multiplicity", "method", "channels", "controls"])
-    check_patterns(v, {"type": "heirmark/verdict/v1", "plan": HEX64, "transcript": HEX64, "opening": HEX64, "commitment": HEX64,
-                       "ledger": f"({HEX64})?", "suspect": HEX64, "outcome": "supports|inconclusive|does-not-support", "alpha": r"0\.[0-9]{0,37}[1-9]",
-                       "log10_p": r"-?[0-9]+\.[0-9]{4}", "log10_e": r"-?[0-9]+\.[0-9]{4}", "method": "heirmark-statistics-v1"})
-    check_int(v["multiplicity"], 1, 10 ** 9, "multiplicity")
-    need(isinstance(v["channels"], list) and isinstance(v["controls"], list), "channels or controls is no list")
+    most = 2 ** 53 - 1
+    both = {"log10_p": DECIMAL, "log10_e": DECIMAL}
+    v = parse_canonical(data)
+    check_kinds(v | {"channels": [], "controls": v.get("controls")} if isinstance(v, dict) and isinstance(v.get("channels"), list) else v, both | {
+        "type": "heirmark/verdict/v1", "method": "heirmark-statistics-v1", "date": ".*", "plan": HEX64, "transcript": HEX64, "opening": HEX64,
+        "commitment": HEX64, "ledger": f"({HEX64})?", "suspect": HEX64, "outcome": "supports|inconclusive|does-not-support", "alpha": ASCII_TEXT,
+        "multiplicity": most, "channels": ({}, 0, 0), "controls": (both | {"name": ASCII_TEXT}, 0, 64)}, "verdict")
     time_of(v["date"])
+    need(v["multiplicity"] >= 1 and 1 <= len(v["channels"]) <= 3, "multiplicity or the number of channels is out of range")
+    common = both | {"channel": "c1|c2|c3", "weight": 10 ** 6, "n": most, "tainted": most, "growth": (both | {"n": most}, 0, 64)}
+    classes = ({"class": 15, "pairs": most, "ge": most, "statistic": ASCII_TEXT}, 0, 16)
+    c1 = common | {"statistic": ASCII_TEXT, "positions": most, "repeats": most, "off_coin": most, "scheme": ASCII_TEXT,
+                   "countRule": "distinct|sqrt2|log2", "decoys": most, "log10_p_prf": DECIMAL, "log10_p_saddlepoint": f"({DECIMAL})?",
+                   "log10_p_rank": f"({DECIMAL})?", "classes": classes}
+    issued = common | {"responses": most, "issuance": most, "window": most,
+                       "accounts": ({"account": NAME, "responses": most, "log10_e": DECIMAL, "named": bool}, 0, 10 ** 7)}
+    for c in v["channels"]:
+        need(isinstance(c, dict) and matches("c1|c2|c3", c.get("channel")), "unknown channel")
+        if c["channel"] == "c1":
+            histogram = members(c, list(c1) + ["histogram"])["histogram"]
+            check_patterns(members(histogram, ["counts", "live", "low", "width"]), {name: ASCII_TEXT for name in ("live", "low", "width")})
+            need(isinstance(histogram["counts"], list) and len(histogram["counts"]) <= 1024, "counts is no list")
+            for count in histogram["counts"]:
+                check_int(count, 0, most, "counts")
+            c = {name: one for name, one in c.items() if name != "histogram"}
+        check_kinds(c, c1 if c["channel"] == "c1" else issued | ({"alpha": DECIMAL, "beta": DECIMAL} if c["channel"] == "c3" else {}), c["channel"])
+        need(c["weight"] >= 1, "weight is 0")
     return v
 
 
@@ -1240,6 +1279,9 @@ def tag_files(payload, verdict_date, plan_id):
     return out
 
 
+P256, P256_B = 2 ** 256 - 2 ** 224 + 2 ** 192 + 2 ** 96 - 1, 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+
+
 def public_key(pem):
     """(algorithm, DER SubjectPublicKeyInfo) of a PEM file."""
     found = re.fullmatch(rb"-----BEGIN PUBLIC KEY-----\n([A-Za-z0-9+/=\n]+)\n-----END PUBLIC KEY-----\n", pem)
@@ -1251,6 +1293,8 @@ def public_key(pem):
     if der[:12] == bytes.fromhex("302a300506032b6570032100") and len(der) == 44:
         return "ed25519", der
     if der[:27] == bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200") + b"\x04" and len(der) == 91:
+        x, y = int.from_bytes(der[27:59], "big"), int.from_bytes(der[59:], "big")
+        need(max(x, y) < P256 and (x ** 3 - 3 * x + P256_B - y * y) % P256 == 0, "no point of P-256")
         return "p256", der
     raise Bad("neither Ed25519 nor P-256")
 
