@@ -65,12 +65,13 @@ void Baseline::add(std::span<const IssuedToken> phat, const ScoredPosition& aske
   for (std::size_t i = 0; i < phat.size(); ++i) {
     const double weight = phat[i].p / total;
     sxx_ += weight * (x[i] - mean_x) * (x[i] - mean_x);
+    raw_xx_ += weight * x[i] * x[i];
     sxy_ += weight * (x[i] - mean_x) * (y[i] - mean_y);
   }
 }
 
 std::int64_t Baseline::alpha_micro() const {
-  if (!(sxx_ > 0)) return 1'000'000;
+  if (!(sxx_ > 1e-12 * raw_xx_)) return 1'000'000;  // what is less than that is rounding, and so would the slope be
   return std::llround(std::clamp(sxy_ / sxx_, -1000.0, 1000.0) * 1e6);
 }
 

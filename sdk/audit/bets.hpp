@@ -28,7 +28,7 @@ class Baseline {
   [[nodiscard]] std::int64_t alpha_micro() const;  ///< within +-10^9; 10^6 when the fit is singular
 
  private:
-  double sxx_ = 0, sxy_ = 0;
+  double sxx_ = 0, sxy_ = 0, raw_xx_ = 0;  ///< centred within a position; x^2 as it is
 };
 
 /// C3 at one position. log_e(choice) = l clip(D) - ln(sum over outcomes of p L), for each of the 30 (l, c), l outermost.

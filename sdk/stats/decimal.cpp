@@ -38,10 +38,10 @@ std::string log10_p_string(double log_p) {
 }
 
 std::string log10_e_string(double log_e) {
-  if (log_e == 0) return four_decimals(0);  // nothing was bet
   const double log10 = log_e * kLog10E;
   if (!(log10 >= -kFarthest)) return std::string(1, '-') + kFarthestText;  // also for NaN
   if (log10 > kFarthest) return kFarthestText;
+  if (std::fabs(log10) < 1e-13) return four_decimals(0);  // nothing was bet, but for rounding
   return four_decimals(static_cast<std::int64_t>(std::floor((log10 - guard(log10)) * 1e4)));
 }
 

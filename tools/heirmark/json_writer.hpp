@@ -27,7 +27,7 @@ class JsonWriter {
   JsonWriter& boolean(bool value) { return raw(value ? "true" : "false"); }
   JsonWriter& whole(std::uint64_t value) { return raw(std::to_string(value)); }
   JsonWriter& null() { return raw("null"); }
-  /// A finite number with as many digits as name it, -inf and NaN as null.
+  /// A finite number with at most 10 significant digits, infinities and NaN as null.
   JsonWriter& number(double value) {
     if (!std::isfinite(value)) return null();
     char digits[40];

@@ -122,11 +122,23 @@ TEST_CASE("a baseline that nothing determines is one") {
   const ScoredPosition asked{{{1, 5}, {2, 900'000}}, {}};
   flat.add(even, asked);
   REQUIRE(flat.alpha_micro() == 1'000'000);
+  for (std::uint32_t k = 1; k <= 64; ++k) {  // equal masses, whose rounding errors are not zero
+    std::vector<IssuedToken> tokens;
+    ScoredPosition top;
+    for (std::uint32_t v = 0; v < k; ++v) {
+      tokens.push_back({v, static_cast<std::uint32_t>((1ull << 32) / (k + 1))});
+      top.top.push_back({v, 1000 + 7919 * v});
+    }
+    audit::Baseline rounded;
+    rounded.add(tokens, top);
+    CAPTURE(k);
+    REQUIRE(rounded.alpha_micro() == 1'000'000);
+  }
 }
 
 TEST_CASE("a slope is limited, so that it can be printed") {
   audit::Baseline steep;
-  const std::vector<IssuedToken> nearly_even{{1, (1u << 30) + 1}, {2, 1u << 30}};
+  const std::vector<IssuedToken> nearly_even{{1, (1u << 30) + (1u << 16)}, {2, 1u << 30}};
   const ScoredPosition asked{{{1, 5}, {2, 2'000'000'000}}, {}};
   steep.add(nearly_even, asked);
   REQUIRE(steep.alpha_micro() == 1'000'000'000);

@@ -31,6 +31,8 @@ TEST_CASE("nothing is zero without a sign") {
     CHECK(log10_p_string(zero) == "0.0000");
     CHECK(log10_e_string(zero) == "0.0000");
   }
+  for (const double rounding : {1e-17, -1e-17, 2e-13, -2e-13}) CHECK(log10_e_string(rounding) == "0.0000");
+  for (const double small : {3e-13, -3e-13}) CHECK(log10_e_string(small) == "-0.0001");
   CHECK(log10_p_string(-1e-300) == "0.0000");
   CHECK(log10_p_string(.5) == "0.0000");  // p is at most 1
   CHECK(log10_p_string(-1e-9) == "0.0000");
