@@ -92,7 +92,7 @@ std::uint32_t Choice::greedy(float greatest) {
   // The slack is far more than the rounding of logit + delta, which can make equals of unequal logits.
   const double low = static_cast<double>(greatest) - task_.rule.delta - 1e-6 * (std::fabs(static_cast<double>(greatest)) + task_.rule.delta);
   const float threshold = std::nextafter(static_cast<float>(std::max(low, -static_cast<double>(std::numeric_limits<float>::max()))), -std::numeric_limits<float>::infinity());
-  const std::uint32_t count = kernel_.collect(row_, threshold, static_cast<float>(kInfinity), w_.ids.data(), w_.logits.data());
+  const std::uint32_t count = kernel_.collect(row_, threshold, static_cast<float>(kInfinity), kMaxVocab, w_.ids.data(), w_.logits.data());
   std::uint32_t token = 0;
   double best = -kInfinity;
   for (std::uint32_t i = 0; i < count; ++i) {

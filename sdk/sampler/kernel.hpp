@@ -62,13 +62,15 @@ struct Kernel {
   /// The same with less work, from masses of sum 1 and bounds of their errors to masses and bounds of their errors.
   void (*play_near)(double* masses, double* errors, const std::uint32_t* words, int layers);
 
-  /// Tokens with threshold <= logit < end, in ascending order of id. Returns their number; `ids` and `logits` hold vocab entries.
-  std::uint32_t (*collect)(const RowView& row, float threshold, float end, std::uint32_t* ids, float* logits);
+  /// Tokens with threshold <= logit < end, in ascending order of id. Returns their number, or some number above `most` once it is. `ids` and
+  /// `logits` hold vocab entries and kSpare more.
+  std::uint32_t (*collect)(const RowView& row, float threshold, float end, std::uint32_t most, std::uint32_t* ids, float* logits);
   /// The greatest logit of each of many disjoint groups of about `group` tokens; NaN as -inf. Returns the number of groups; at most
   /// `vocab` of them. Every k-th greatest of these is at most the k-th greatest logit.
   std::uint32_t (*delegates)(const RowView& row, std::uint32_t group, float* out);
 };
 
+inline constexpr std::uint32_t kSpare = 16;  ///< entries that a whole vector may write beyond the last one
 inline constexpr double kReach = 40.0;      ///< nats
 /// Kernel::sums: 2e-5 of a term, 4.2e-6 for 70 additions in float32, and 1e-6 for the roundings of x / T in double.
 inline constexpr double kSumError = 3e-5;

@@ -5,6 +5,17 @@
 
 namespace heirmark::sampler {
 namespace {
+/// lanes[mask]: the numbers of its bits, in order.
+struct Packed {
+  std::uint8_t lanes[256][8]{};
+  constexpr Packed() {
+    for (int mask = 0; mask < 256; ++mask)
+      for (int lane = 0, count = 0; lane < 8; ++lane)
+        if ((mask >> lane & 1) != 0) lanes[mask][count++] = static_cast<std::uint8_t>(lane);
+  }
+};
+constexpr Packed kPacked;
+
 struct Avx2 {
   using F = __m256;
   using I = __m256i;
@@ -44,6 +55,12 @@ struct Avx2 {
     const F less = _mm256_cmp_ps(a, best, _CMP_LT_OQ);
     best = _mm256_blendv_ps(best, a, less);
     index = _mm256_blendv_epi8(index, _mm256_set1_epi32(where), _mm256_castps_si256(less));
+  }
+  /// The lanes of the mask, packed, and first + their numbers. Writes whole vectors.
+  static void compress(std::uint32_t mask, F x, std::uint32_t first, float* values, std::uint32_t* ids) {
+    const I lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(kPacked.lanes[mask])));
+    _mm256_storeu_ps(values, _mm256_permutevar8x32_ps(x, lanes));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(ids), _mm256_add_epi32(lanes, set_int(static_cast<std::int32_t>(first))));
   }
   template <DType D> static F load_logits(const std::byte* data, std::uint32_t v) {
     if constexpr (D == DType::float32) return _mm256_loadu_ps(reinterpret_cast<const float*>(data + std::size_t{4} * v));

@@ -35,6 +35,13 @@ struct Avx512 {
     best = _mm512_mask_mov_ps(best, less, a);
     index = _mm512_mask_set1_epi32(index, less, where);
   }
+  /// The lanes of the mask, packed, and first + their numbers. Writes whole vectors.
+  static void compress(std::uint32_t mask, F x, std::uint32_t first, float* values, std::uint32_t* ids) {
+    const auto m = static_cast<__mmask16>(mask);
+    const I lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    _mm512_storeu_ps(values, _mm512_maskz_compress_ps(m, x));
+    _mm512_storeu_si512(ids, _mm512_maskz_compress_epi32(m, _mm512_add_epi32(lanes, set_int(static_cast<std::int32_t>(first)))));
+  }
   template <DType D> static F load_logits(const std::byte* data, std::uint32_t v) {
     if constexpr (D == DType::float32) return _mm512_loadu_ps(data + std::size_t{4} * v);
     const __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data + std::size_t{2} * v));

@@ -45,6 +45,14 @@ struct Portable {
     index = less ? set_int(where) : index;
     best = less ? a : best;
   }
+  /// The lanes of the mask, packed, and first + their numbers.
+  static void compress(std::uint32_t mask, F x, std::uint32_t first, float* values, std::uint32_t* ids) {
+    for (; mask != 0; mask &= mask - 1) {
+      const auto i = static_cast<std::uint32_t>(__builtin_ctz(mask));
+      *values++ = x[i];
+      *ids++ = first + i;
+    }
+  }
   template <DType D> static F load_logits(const std::byte* data, std::uint32_t v) {
     F a;
     if constexpr (D == DType::float32) {

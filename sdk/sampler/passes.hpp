@@ -25,14 +25,6 @@ HEIRMARK_HD_INLINE typename L::F load_part(const RowView& row, std::uint32_t fir
   return L::load(part);
 }
 
-/// Calls each(vector, first id) for the whole row; the last vector is filled up with -inf.
-template <class L, DType D, class Each>
-HEIRMARK_HD_INLINE void for_row(const RowView& row, const Each& each) {
-  std::uint32_t v = 0;
-  for (; v + L::kLanes <= row.vocab; v += L::kLanes) each(L::template load_logits<D>(row.data, v), v);
-  if (v < row.vocab) each(load_part<L, D>(row, v, row.vocab - v), v);
-}
-
 template <class L, DType D>
 HEIRMARK_HD_INLINE float greatest_of(const RowView& row) {
   using F = typename L::F;
@@ -329,21 +321,18 @@ HEIRMARK_HD_INLINE void play_near_of(double* masses, double* errors, const std::
 }
 
 template <class L, DType D>
-HEIRMARK_HD_INLINE std::uint32_t collect_from(const RowView& row, float threshold, float end, std::uint32_t* ids, float* logits) {
+HEIRMARK_HD_INLINE std::uint32_t collect_from(const RowView& row, float threshold, float end, std::uint32_t most, std::uint32_t* ids, float* logits) {
   const typename L::F limit = L::set(threshold), over = L::set(end);
   std::uint32_t count = 0;
-  for_row<L, D>(row, [&](typename L::F x, std::uint32_t v) {
+  for (std::uint32_t v = 0; v < row.vocab && count <= most; v += L::kLanes) {
+    const bool full = v + L::kLanes <= row.vocab;
+    const typename L::F x = full ? L::template load_logits<D>(row.data, v) : load_part<L, D>(row, v, row.vocab - v);
     std::uint32_t mask = L::not_less(x, limit) & ~L::not_less(x, over);
-    if (mask == 0) return;
-    float lanes[L::kLanes];
-    L::store(lanes, x);
-    for (; mask != 0; mask &= mask - 1) {
-      const auto i = static_cast<std::uint32_t>(__builtin_ctz(mask));
-      if (v + i >= row.vocab) return;  // the filling of the last vector, when the threshold is -inf
-      ids[count] = v + i;
-      logits[count++] = lanes[i];
-    }
-  });
+    if (!full) mask &= (1u << (row.vocab - v)) - 1;  // not the filling, when the threshold is -inf
+    if (mask == 0) continue;
+    L::compress(mask, x, v, logits + count, ids + count);
+    count += static_cast<std::uint32_t>(__builtin_popcount(mask));
+  }
   return count;
 }
 
@@ -390,7 +379,9 @@ template <class L> void exact_masses(const RowView& row, double temperature, flo
 template <class L> void exact_values(const float* logits, std::uint32_t count, double temperature, float top, double* values) { exact_values_of(logits, count, temperature, top, values); }
 template <class L> void play(double* masses, const std::uint32_t* words, int layers, double* scratch) { marks::tournament::play(masses, words, layers, scratch); }
 template <class L> void play_near(double* masses, double* errors, const std::uint32_t* words, int layers) { play_near_of<L>(masses, errors, words, layers); }
-template <class L> std::uint32_t collect(const RowView& row, float threshold, float end, std::uint32_t* ids, float* logits) { HEIRMARK_BY_DTYPE((collect_from<L, D>(row, threshold, end, ids, logits))) }
+template <class L> std::uint32_t collect(const RowView& row, float threshold, float end, std::uint32_t most, std::uint32_t* ids, float* logits) {
+  HEIRMARK_BY_DTYPE((collect_from<L, D>(row, threshold, end, most, ids, logits)))
+}
 template <class L> std::uint32_t delegates(const RowView& row, std::uint32_t group, float* out) { HEIRMARK_BY_DTYPE((delegates_of<L, D>(row, group, out))) }
 #undef HEIRMARK_BY_DTYPE
 

@@ -62,7 +62,7 @@ std::uint32_t keep_first(Workspace& w, std::uint32_t count, std::uint32_t first)
 
 /// Tokens from the threshold up with their e_v, unless they are more than `most`.
 std::uint32_t collect(const Kernel& kernel, const RowView& row, float threshold, const marks::Filter& filter, float greatest, Workspace& w, std::uint32_t most = kMaxVocab) {
-  const std::uint32_t count = kernel.collect(row, threshold, std::numeric_limits<float>::infinity(), w.ids.data(), w.logits.data());
+  const std::uint32_t count = kernel.collect(row, threshold, std::numeric_limits<float>::infinity(), most, w.ids.data(), w.logits.data());
   if (count > most) return count;
   if (w.e.size() < count) w.e.resize(std::max<std::size_t>(count, 2 * w.e.size()));
   kernel.exact_values(w.logits.data(), count, filter.temperature, greatest, w.e.data());
@@ -124,7 +124,7 @@ struct Shares {
 /// before it, and only the tokens near it are looked at. Nothing if the sample misled.
 std::optional<Band> band_of(const Kernel& kernel, const RowView& row, const marks::Filter& filter, const Shares& shares, float greatest, Workspace& w) {
   constexpr std::uint32_t kSample = 16384, kSlices = 2048;
-  constexpr double kMargin = 0.03;  // of the total: more than twice the error of a sample's quantile
+  constexpr double kMargin = 0.015;  // of the total: more than twice the standard error of a sample's quantile
   const double temperature = filter.temperature;
   if (row.vocab < 2 * kSample || std::fabs(static_cast<double>(greatest)) > kExactRange * temperature) return std::nullopt;
   const Scale scale{greatest, static_cast<float>(kLog2E / temperature)};
@@ -148,7 +148,7 @@ std::optional<Band> band_of(const Kernel& kernel, const RowView& row, const mark
   if (!(from < end)) return std::nullopt;
   const double head = kernel.total_from(row, scale, end, w.upper.data()) * kMassUnit;
   const auto head_most = static_cast<Wide>(head * (1 + kTotalError)), head_fewest = static_cast<Wide>(std::max(0.0, head * (1 - kTotalError) - row.vocab));
-  const std::uint32_t count = kernel.collect(row, from, end, w.ids.data(), w.logits.data());
+  const std::uint32_t count = kernel.collect(row, from, end, kMaxVocab, w.ids.data(), w.logits.data());
   const Wide enough = shares.share_q32 * shares.fewest, too_much = shares.share_q32 * shares.most;
   if (count == 0 || enough <= head_most << 32) return std::nullopt;
   if (w.e.size() < count) w.e.resize(std::max<std::size_t>(count, 2 * w.e.size()));

@@ -9,7 +9,7 @@
 namespace heirmark::sampler {
 
 struct Workspace {
-  explicit Workspace(std::uint32_t vocab) : ids(vocab), logits(vocab), order(vocab) {}
+  explicit Workspace(std::uint32_t vocab) : ids(vocab + kSpare), logits(vocab + kSpare), order(vocab) {}
 
   alignas(64) std::array<std::uint32_t, core::kBins> coarse;  ///< words of the race
   alignas(64) std::array<std::uint32_t, core::kBins> mark;    ///< words of the window, for greenlist and tournament
