@@ -1,4 +1,5 @@
-// The race without summing every bin: bounds say which bins can still win, and only those are summed as the reference sums them.
+// The race without summing every bin: bounds say which bins can still win, and only those are summed as the reference sums them. A
+// tournament is played with bounds as well, and exactly only where they leave it open.
 #include "sampler/choose.hpp"
 
 #include <algorithm>
@@ -29,15 +30,19 @@ class Choice {
   Bounded bound(bool closely);
   std::optional<RowResult> unusual(float greatest) const;
   [[nodiscard]] std::uint32_t greedy(float greatest);
-  [[nodiscard]] std::uint32_t bounded_race(const Bounded& bounded, float greatest);
-  [[nodiscard]] std::uint32_t dense_race(float greatest);
-  [[nodiscard]] std::uint32_t truncated_race(float greatest);
+  [[nodiscard]] std::optional<std::uint32_t> bounded_race(const Bounded& bounded, float greatest, const Band& band);
+  [[nodiscard]] std::uint32_t dense_tournament(float greatest);
+  [[nodiscard]] std::uint32_t truncated_race(const Bounded& bounded, float greatest, bool only_min_p);
 
   void read_words(const core::KeyWords& key, std::array<std::uint32_t, core::kBins>& words) const { kernel_.blocks(key, core::kBinsCoarse, 0, core::kRowBlocks, words.data()); }
   [[nodiscard]] double time_of(std::uint32_t bin, double mass) const;
-  [[nodiscard]] std::uint32_t exact_race(std::uint32_t count) const;
+  [[nodiscard]] std::uint32_t exact_race() const;
+  template <class Exact>
+  [[nodiscard]] std::uint32_t tournament(double error, const Exact& exact);
+  [[nodiscard]] std::optional<std::uint32_t> near_race();
   [[nodiscard]] std::uint32_t inner(std::uint32_t bin, std::uint32_t count);
   [[nodiscard]] std::uint32_t inner_of_whole_bin(std::uint32_t bin, float greatest);
+  [[nodiscard]] std::optional<std::uint32_t> fill_inside(std::uint32_t bin, float greatest, const Band& band);
   [[nodiscard]] float log_prob(std::uint32_t token, const Bounded& bounded, double temperature) const;
 
   const RowTask& task_;
@@ -87,7 +92,7 @@ std::uint32_t Choice::greedy(float greatest) {
   // The slack is far more than the rounding of logit + delta, which can make equals of unequal logits.
   const double low = static_cast<double>(greatest) - task_.rule.delta - 1e-6 * (std::fabs(static_cast<double>(greatest)) + task_.rule.delta);
   const float threshold = std::nextafter(static_cast<float>(std::max(low, -static_cast<double>(std::numeric_limits<float>::max()))), -std::numeric_limits<float>::infinity());
-  const std::uint32_t count = kernel_.collect(row_, threshold, w_.ids.data(), w_.logits.data());
+  const std::uint32_t count = kernel_.collect(row_, threshold, static_cast<float>(kInfinity), kMaxVocab, w_.ids.data(), w_.logits.data());
   std::uint32_t token = 0;
   double best = -kInfinity;
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -116,8 +121,27 @@ std::uint32_t Choice::inner_of_whole_bin(std::uint32_t bin, float greatest) {
   return inner(bin, kernel_.exact_bin(row_, task_.filter.temperature, greatest, bin, w_.inside.data()));
 }
 
-/// No truncation, gumbel or greenlist. upper[b] bounds S_b * e^((greatest - reference) / T).
-std::uint32_t Choice::bounded_race(const Bounded& bounded, float greatest) {
+/// The masses of a bin's tokens that stay, to w_.inside. Nothing if the band leaves one of them open.
+std::optional<std::uint32_t> Choice::fill_inside(std::uint32_t bin, float greatest, const Band& band) {
+  const std::uint32_t count = kernel_.exact_bin(row_, task_.filter.temperature, greatest, bin, w_.inside.data());
+  if (band.least > 0)
+    for (std::uint32_t j = 0; j < count; ++j)
+      if (w_.inside[j] < band.least) w_.inside[j] = 0;
+  if (!band.whole)
+    for (std::uint32_t j = 0; j < count; ++j) {
+      const std::uint32_t id = bin + j * core::kBins;
+      const float x = logit_at(row_, id);
+      if (band.stays.reaches(x, id)) continue;
+      if (band.may_stay.reaches(x, id)) return std::nullopt;
+      w_.inside[j] = 0;
+    }
+  return count;
+}
+
+/// gumbel or greenlist where the tokens that stay need no list. upper[b] bounds S_b * e^((greatest - reference) / T), of all tokens: truncation only
+/// takes away. Nothing if the band leaves the outcome open, or so much was taken away that very many bins would have to be looked at.
+std::optional<std::uint32_t> Choice::bounded_race(const Bounded& bounded, float greatest, const Band& band) {
+  constexpr std::uint32_t kMany = 128;
   const double temperature = task_.filter.temperature;
   read_words(task_.keys.noise, w_.coarse);
   double boost = 1;
@@ -127,33 +151,43 @@ std::uint32_t Choice::bounded_race(const Bounded& bounded, float greatest) {
     kernel_.boost(w_.upper.data(), w_.mark.data(), task_.rule.gamma, static_cast<float>(boost * (1 + kUpperSlack)));
   }
   std::uint32_t inside_bin = core::kBins, inside_count = 0;  // the bin whose masses are in w_.inside
-  const auto time = [&](std::uint32_t bin) {
-    inside_count = kernel_.exact_bin(row_, temperature, greatest, bin, w_.inside.data());
+  const auto time = [&](std::uint32_t bin) -> std::optional<double> {
+    const auto filled = fill_inside(bin, greatest, band);
+    if (!filled) return std::nullopt;
+    inside_count = *filled;
     inside_bin = bin;
     double mass = 0;
     for (std::uint32_t j = 0; j < inside_count; ++j) mass = core::d_add(mass, w_.inside[j]);
     if (task_.rule.kind == marks::RuleKind::greenlist && marks::greenlist::is_green(w_.mark[bin], task_.rule.gamma)) mass = core::d_mul(mass, boost);
     return mass > 0 ? time_of(bin, mass) : kInfinity;
   };
-  std::uint32_t winner = kernel_.front_runner(w_.coarse.data(), w_.upper.data());
-  double best = time(winner);
+  const std::uint32_t first = kernel_.front_runner(w_.coarse.data(), w_.upper.data());
+  std::uint32_t winner = first;
+  std::optional<double> t = time(winner);
+  if (!t) return std::nullopt;
+  double best = *t;
   // E_b <= best * S_b <= limit * upper[b] for whoever still wins. The slack covers the roundings of float32 and of this line.
   const double distance = (static_cast<double>(greatest) - static_cast<double>(bounded.scale.reference)) / temperature;
   const double limit = best * core::exp_neg(-std::max(distance, 0.0)) * (1 + 4 * kUpperSlack);
   const auto limit_f = static_cast<float>(std::min(std::max(limit, 0x1p-120), 0x1p120));
   const std::uint32_t count = kernel_.contenders(w_.coarse.data(), w_.upper.data(), limit_f, w_.bins.data());
-  const std::uint32_t first = winner;
+  if (band.truncates() && count > kMany) return std::nullopt;
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint32_t bin = w_.bins[i];
     if (bin == first) continue;
-    const double t = time(bin);
-    if (t < best || (t == best && bin < winner)) { best = t; winner = bin; }
+    t = time(bin);
+    if (!t) return std::nullopt;
+    if (*t < best || (*t == best && bin < winner)) { best = *t; winner = bin; }
   }
-  return inside_bin == winner ? inner(winner, inside_count) : inner_of_whole_bin(winner, greatest);
+  if (inside_bin != winner) inside_count = fill_inside(winner, greatest, band).value_or(0);
+  return inner(winner, inside_count);
 }
 
-/// The race among w_.bins[0 .. count) with the exact masses w_.masses.
-std::uint32_t Choice::exact_race(std::uint32_t count) const {
+/// The race with the exact masses w_.masses.
+std::uint32_t Choice::exact_race() const {
+  std::uint32_t count = 0;
+  for (std::uint32_t b = 0; b < core::kBins; ++b)
+    if (w_.masses[b] > 0) w_.bins[count++] = static_cast<std::uint16_t>(b);
   // A bin's time is at least its coarse word's; whoever leads by that bound is looked at first and excludes most others.
   const auto bound = [&](std::uint32_t bin) { return core::unit_below(static_cast<std::uint64_t>(w_.coarse[bin]) << 32) / w_.masses[bin]; };
   std::uint32_t winner = w_.bins[0];
@@ -171,41 +205,97 @@ std::uint32_t Choice::exact_race(std::uint32_t count) const {
   return winner;
 }
 
-/// No truncation, tournament: every bin is summed exactly.
-std::uint32_t Choice::dense_race(float greatest) {
-  kernel_.exact_masses(row_, task_.filter.temperature, greatest, w_.masses.data());
-  read_words(task_.keys.noise, w_.coarse);
-  read_words(task_.keys.mark, w_.mark);
-  kernel_.play(w_.masses.data(), w_.mark.data(), task_.rule.layers, w_.scratch.data());
-  std::uint32_t count = 0;
+/// The race where the masses are known to within w_.scratch: the bin that wins whatever they are. Nothing if there is none.
+std::optional<std::uint32_t> Choice::near_race() {
+  constexpr double kRounding = 0x1p-40;  // far more than a word's bound and a quotient may lose
+  const auto unit = [&](std::uint32_t bin) { return core::unit_below(static_cast<std::uint64_t>(w_.coarse[bin]) << 32); };
+  const auto most = [&](std::uint32_t bin) { return w_.masses[bin] + w_.scratch[bin] + 0x1p-600; };
+  const auto least = [&](std::uint32_t bin) { return w_.masses[bin] - w_.scratch[bin]; };
+  std::uint32_t first = 0;
+  double unit_first = unit(0), most_first = most(0);
+  for (std::uint32_t b = 1; b < core::kBins; ++b)
+    if (const double u = unit(b), m = most(b); u * most_first < unit_first * m) { first = b; unit_first = u; most_first = m; }
+  if (!(least(first) > 0)) return std::nullopt;
+  const double reach = time_of(first, least(first)) * (1 + kRounding);  // it has rung by then
+  std::uint32_t count = 0, winner = first;
   for (std::uint32_t b = 0; b < core::kBins; ++b)
-    if (w_.masses[b] > 0) w_.bins[count++] = static_cast<std::uint16_t>(b);
-  return inner_of_whole_bin(exact_race(count), greatest);
+    if (unit(b) * (1 - kRounding) <= reach * most(b)) w_.bins[count++] = static_cast<std::uint16_t>(b);
+  double last = reach;
+  for (std::uint32_t i = 0; i < count; ++i)
+    if (const std::uint32_t b = w_.bins[i]; least(b) > 0)
+      if (const double t = time_of(b, least(b)) * (1 + kRounding); t < last) { last = t; winner = b; }
+  for (std::uint32_t i = 0; i < count; ++i)
+    if (const std::uint32_t b = w_.bins[i]; b != winner && time_of(b, most(b)) * (1 - kRounding) <= last) return std::nullopt;
+  return winner;
 }
 
-std::uint32_t Choice::truncated_race(float greatest) {
-  const std::uint32_t kept = truncate(kernel_, row_, task_.filter, greatest, w_);
-  std::fill(w_.masses.begin(), w_.masses.end(), 0.0);
-  for (std::uint32_t i = 0; i < kept; ++i) {
-    double& mass = w_.masses[core::bin_of(w_.ids[i])];
-    mass = core::d_add(mass, w_.e[i]);
-  }
+/// Plays the tournament from w_.masses, which are within `error` of S_b in relation and 2^-100 beside it. exact() puts the exact ones there,
+/// should these leave the winner open.
+template <class Exact>
+std::uint32_t Choice::tournament(double error, const Exact& exact) {
   read_words(task_.keys.noise, w_.coarse);
-  if (task_.rule.kind != marks::RuleKind::race) read_words(task_.keys.mark, w_.mark);
-  if (task_.rule.kind == marks::RuleKind::greenlist) {
-    const double boost = marks::greenlist::boost(task_.rule.delta);
-    for (std::uint32_t b = 0; b < core::kBins; ++b)
-      if (marks::greenlist::is_green(w_.mark[b], task_.rule.gamma)) w_.masses[b] = core::d_mul(w_.masses[b], boost);
-  } else if (task_.rule.kind == marks::RuleKind::tournament) {
-    kernel_.play(w_.masses.data(), w_.mark.data(), task_.rule.layers, w_.scratch.data());
+  read_words(task_.keys.mark, w_.mark);
+  double total = 0;
+  for (const double mass : w_.masses) total += mass;
+  for (std::uint32_t b = 0; b < core::kBins; ++b) {
+    w_.masses[b] /= total;
+    w_.scratch[b] = w_.masses[b] * (2.01 * error + 0x1p-40) + 0x1p-88;  // the total is at least about 1, the greatest token's
   }
-  std::uint32_t count = 0;
-  for (std::uint32_t b = 0; b < core::kBins; ++b)
-    if (w_.masses[b] > 0) w_.bins[count++] = static_cast<std::uint16_t>(b);
-  const std::uint32_t winner = exact_race(count);
+  kernel_.play_near(w_.masses.data(), w_.scratch.data(), w_.mark.data(), task_.rule.layers);
+  if (const auto winner = near_race()) return *winner;
+  exact();
+  kernel_.play(w_.masses.data(), w_.mark.data(), task_.rule.layers, w_.scratch.data());
+  return exact_race();
+}
+
+/// No truncation: the bins are summed in float32 first, and exactly where that does not tell.
+std::uint32_t Choice::dense_tournament(float greatest) {
+  const double temperature = task_.filter.temperature;
+  const auto exact = [&] { kernel_.exact_masses(row_, temperature, greatest, w_.masses.data()); };
+  const bool near = std::fabs(static_cast<double>(greatest)) <= kExactRange * temperature;
+  if (near) {
+    for (std::uint32_t b = 0; b < core::kBins; ++b) w_.masses[b] = static_cast<double>(w_.upper[b]);
+  } else {
+    exact();
+  }
+  return inner_of_whole_bin(tournament(near ? kSumError : 0.0, exact), greatest);
+}
+
+std::uint32_t Choice::truncated_race(const Bounded& bounded, float greatest, bool only_min_p) {
+  const marks::Filter& filter = task_.filter;
+  const bool bounds_do = task_.rule.kind != marks::RuleKind::tournament;
+  if (bounds_do && only_min_p) {
+    if (const auto token = bounded_race(bounded, greatest, {.least = filter.min_p})) return *token;
+  }
+  const Truncation kept = truncate(kernel_, row_, filter, greatest, bounds_do, w_);
+  if (!kept.listed) {
+    if (const auto token = bounded_race(bound(false), greatest, kept.band)) return *token;
+  }
+  const std::uint32_t count = kept.listed ? kept.count : truncate(kernel_, row_, filter, greatest, false, w_).count;
+  const auto sum = [&] {
+    std::fill(w_.masses.begin(), w_.masses.end(), 0.0);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      double& mass = w_.masses[core::bin_of(w_.ids[i])];
+      mass = core::d_add(mass, w_.e[i]);
+    }
+  };
+  sum();
+  std::uint32_t winner = 0;
+  if (task_.rule.kind == marks::RuleKind::tournament) {
+    winner = tournament(0, sum);
+  } else {
+    read_words(task_.keys.noise, w_.coarse);
+    if (task_.rule.kind == marks::RuleKind::greenlist) {
+      read_words(task_.keys.mark, w_.mark);
+      const double boost = marks::greenlist::boost(task_.rule.delta);
+      for (std::uint32_t b = 0; b < core::kBins; ++b)
+        if (marks::greenlist::is_green(w_.mark[b], task_.rule.gamma)) w_.masses[b] = core::d_mul(w_.masses[b], boost);
+    }
+    winner = exact_race();
+  }
   const std::uint32_t size = (row_.vocab - winner - 1) / core::kBins + 1;
   std::fill_n(w_.inside.begin(), size, 0.0);
-  for (std::uint32_t i = 0; i < kept; ++i)
+  for (std::uint32_t i = 0; i < count; ++i)
     if (core::bin_of(w_.ids[i]) == winner) w_.inside[w_.ids[i] / core::kBins] = w_.e[i];
   return inner(winner, size);
 }
@@ -217,10 +307,11 @@ float Choice::log_prob(std::uint32_t token, const Bounded& bounded, double tempe
 
 RowResult Choice::run() {
   const marks::Filter& filter = task_.filter;
-  const bool truncated = filter.min_p > 0 || (filter.top_k != 0 && filter.top_k < row_.vocab) || filter.top_p < 1;
-  const bool race = !task_.greedy && !truncated && task_.rule.kind != marks::RuleKind::tournament;
-  const bool needs_bounds = race || task_.log_prob;
-  const Bounded bounded = needs_bounds ? bound(task_.log_prob) : Bounded{{kernel_.greatest(row_), 0}, {}};
+  const bool ordered = (filter.top_k != 0 && filter.top_k < row_.vocab) || filter.top_p < 1, truncated = filter.min_p > 0 || ordered;
+  const bool tournament = task_.rule.kind == marks::RuleKind::tournament;
+  const bool closely = task_.log_prob || (!task_.greedy && tournament && !truncated);
+  const bool needs_bounds = closely || (!task_.greedy && !ordered && !tournament);
+  const Bounded bounded = needs_bounds ? bound(closely) : Bounded{{kernel_.greatest(row_), 0}, {}};
   const float greatest = bounded.pass.greatest;
   if (const auto result = unusual(greatest)) return *result;
   RowResult result;
@@ -229,9 +320,9 @@ RowResult Choice::run() {
   if (task_.greedy) {
     result.token = greedy(greatest);
   } else if (truncated) {
-    result.token = truncated_race(greatest);
+    result.token = truncated_race(bounded, greatest, !ordered);
   } else {
-    result.token = race ? bounded_race(bounded, greatest) : dense_race(greatest);
+    result.token = tournament ? dense_tournament(greatest) : *bounded_race(bounded, greatest, {});
   }
   result.log_prob = task_.log_prob ? log_prob(result.token, bounded, temperature) : std::numeric_limits<float>::quiet_NaN();
   return result;

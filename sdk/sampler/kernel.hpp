@@ -38,8 +38,11 @@ struct Kernel {
   /// upper[b] >= the sum of e^((x - reference) / T) over bin b, and at most 1.07 times it or 2^-110, by the integer image of the
   /// exponential. Holds if (greatest - reference) / T <= kReach; the caller asks again with another reference if not.
   Pass (*bounds)(const RowView& row, const Scale& scale, float* upper);
-  /// The same from a real exponential: upper[b] within 1e-4, and `total`. Holds if the reference is the greatest logit.
+  /// The same from a real exponential: upper[b] within kSumError of the sum or 2^-110, and `total`. Holds if the reference is the greatest
+  /// logit and |greatest / T| <= kExactRange; beyond that the sum in double, which decides, is itself no closer to the truth.
   Pass (*sums)(const RowView& row, const Scale& scale, float* upper);
+  /// `total` over the logits from a threshold up.
+  double (*total_from)(const RowView& row, const Scale& scale, float threshold, float* scratch);
 
   /// upper[b] *= factor on bins whose word is below gamma.
   void (*boost)(float* upper, const std::uint32_t* words, std::uint32_t gamma, float factor);
@@ -56,15 +59,22 @@ struct Kernel {
   void (*exact_masses)(const RowView& row, double temperature, float greatest, double* masses);
   /// tournament::play.
   void (*play)(double* masses, const std::uint32_t* words, int layers, double* scratch);
+  /// The same with less work, from masses of sum 1 and bounds of their errors to masses and bounds of their errors.
+  void (*play_near)(double* masses, double* errors, const std::uint32_t* words, int layers);
 
-  /// Tokens with logit >= threshold, in ascending order of id. Returns their number; `ids` and `logits` hold vocab entries.
-  std::uint32_t (*collect)(const RowView& row, float threshold, std::uint32_t* ids, float* logits);
+  /// Tokens with threshold <= logit < end, in ascending order of id. Returns their number, or some number above `most` once it is. `ids` and
+  /// `logits` hold vocab entries and kSpare more.
+  std::uint32_t (*collect)(const RowView& row, float threshold, float end, std::uint32_t most, std::uint32_t* ids, float* logits);
   /// The greatest logit of each of many disjoint groups of about `group` tokens; NaN as -inf. Returns the number of groups; at most
   /// `vocab` of them. Every k-th greatest of these is at most the k-th greatest logit.
   std::uint32_t (*delegates)(const RowView& row, std::uint32_t group, float* out);
 };
 
+inline constexpr std::uint32_t kSpare = 16;  ///< entries that a whole vector may write beyond the last one
 inline constexpr double kReach = 40.0;      ///< nats
+/// Kernel::sums: 2e-5 of a term, 4.2e-6 for 70 additions in float32, and 1e-6 for the roundings of x / T in double.
+inline constexpr double kSumError = 3e-5;
+inline constexpr double kExactRange = 0x1p30;
 inline constexpr double kUpperSlack = 1e-4; ///< relative: what float32 sums of 512 terms may lose
 
 [[nodiscard]] const Kernel& kernel(core::InstructionSet set) noexcept;

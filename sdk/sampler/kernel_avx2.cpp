@@ -5,6 +5,17 @@
 
 namespace heirmark::sampler {
 namespace {
+/// lanes[mask]: the numbers of its bits, in order.
+struct Packed {
+  std::uint8_t lanes[256][8]{};
+  constexpr Packed() {
+    for (int mask = 0; mask < 256; ++mask)
+      for (int lane = 0, count = 0; lane < 8; ++lane)
+        if ((mask >> lane & 1) != 0) lanes[mask][count++] = static_cast<std::uint8_t>(lane);
+  }
+};
+constexpr Packed kPacked;
+
 struct Avx2 {
   using F = __m256;
   using I = __m256i;
@@ -19,11 +30,11 @@ struct Avx2 {
   static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
   static F mul_add(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static F max(F a, F b) { return _mm256_max_ps(a, b); }  // b if a is NaN
-  static F round(F a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static F reciprocal(F a) { return _mm256_div_ps(_mm256_set1_ps(1.0f), a); }
-  static F scale_by_power(F p, F n) {
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23)));
+  static F scale_by_power(F p, F shifted) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(shifted), 23)));
   }
+  static F keep_from(F value, F x, F from) { return _mm256_and_ps(value, _mm256_cmp_ps(x, from, _CMP_GE_OQ)); }
   static float reduce_max(F a) {
     const __m128 four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
@@ -44,6 +55,12 @@ struct Avx2 {
     const F less = _mm256_cmp_ps(a, best, _CMP_LT_OQ);
     best = _mm256_blendv_ps(best, a, less);
     index = _mm256_blendv_epi8(index, _mm256_set1_epi32(where), _mm256_castps_si256(less));
+  }
+  /// The lanes of the mask, packed, and first + their numbers. Writes whole vectors.
+  static void compress(std::uint32_t mask, F x, std::uint32_t first, float* values, std::uint32_t* ids) {
+    const I lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(kPacked.lanes[mask])));
+    _mm256_storeu_ps(values, _mm256_permutevar8x32_ps(x, lanes));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(ids), _mm256_add_epi32(lanes, set_int(static_cast<std::int32_t>(first))));
   }
   template <DType D> static F load_logits(const std::byte* data, std::uint32_t v) {
     if constexpr (D == DType::float32) return _mm256_loadu_ps(reinterpret_cast<const float*>(data + std::size_t{4} * v));

@@ -19,9 +19,11 @@ struct Avx512 {
   static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
   static F mul_add(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static F max(F a, F b) { return _mm512_max_ps(a, b); }  // b if a is NaN
-  static F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static F reciprocal(F a) { return _mm512_rcp14_ps(a); }
-  static F scale_by_power(F p, F n) { return _mm512_scalef_ps(p, n); }
+  static F scale_by_power(F p, F shifted) {
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), _mm512_slli_epi32(_mm512_castps_si512(shifted), 23)));
+  }
+  static F keep_from(F value, F x, F from) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, from, _CMP_GE_OQ), value); }
   static float reduce_max(F a) { return _mm512_reduce_max_ps(a); }
   static F image(F y) { return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_cvtps_epi32(y), _mm512_set1_epi32(1 << 23))); }
   static std::uint32_t equal(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
@@ -32,6 +34,13 @@ struct Avx512 {
     const __mmask16 less = _mm512_cmp_ps_mask(a, best, _CMP_LT_OQ);
     best = _mm512_mask_mov_ps(best, less, a);
     index = _mm512_mask_set1_epi32(index, less, where);
+  }
+  /// The lanes of the mask, packed, and first + their numbers. Writes whole vectors.
+  static void compress(std::uint32_t mask, F x, std::uint32_t first, float* values, std::uint32_t* ids) {
+    const auto m = static_cast<__mmask16>(mask);
+    const I lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    _mm512_storeu_ps(values, _mm512_maskz_compress_ps(m, x));
+    _mm512_storeu_si512(ids, _mm512_maskz_compress_epi32(m, _mm512_add_epi32(lanes, set_int(static_cast<std::int32_t>(first)))));
   }
   template <DType D> static F load_logits(const std::byte* data, std::uint32_t v) {
     if constexpr (D == DType::float32) return _mm512_loadu_ps(data + std::size_t{4} * v);

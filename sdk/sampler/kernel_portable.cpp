@@ -18,9 +18,9 @@ struct Portable {
   static F mul(F a, F b) { return a * b; }
   static F mul_add(F a, F b, F c) { return a * b + c; }
   static F max(F a, F b) { return a > b ? a : b; }  // b if a is NaN
-  static F round(F a) { return (a + set(0x1.8p23f)) - set(0x1.8p23f); }  // |a| < 2^22
   static F reciprocal(F a) { return set(1.0f) / a; }
-  static F scale_by_power(F p, F n) { return as_float(as_int(p) + (__builtin_convertvector(n, I) << 23)); }
+  static F scale_by_power(F p, F shifted) { return as_float(as_int(p) + (as_int(shifted) << 23)); }
+  static F keep_from(F value, F x, F from) { return x >= from ? value : set(0); }
   static float reduce_max(F a) {
     float best = a[0];
     for (std::uint32_t i = 1; i < kLanes; ++i) best = a[i] > best ? a[i] : best;
@@ -44,6 +44,14 @@ struct Portable {
     const auto less = a < best;
     index = less ? set_int(where) : index;
     best = less ? a : best;
+  }
+  /// The lanes of the mask, packed, and first + their numbers.
+  static void compress(std::uint32_t mask, F x, std::uint32_t first, float* values, std::uint32_t* ids) {
+    for (; mask != 0; mask &= mask - 1) {
+      const auto i = static_cast<std::uint32_t>(__builtin_ctz(mask));
+      *values++ = x[i];
+      *ids++ = first + i;
+    }
   }
   template <DType D> static F load_logits(const std::byte* data, std::uint32_t v) {
     F a;

@@ -25,14 +25,6 @@ HEIRMARK_HD_INLINE typename L::F load_part(const RowView& row, std::uint32_t fir
   return L::load(part);
 }
 
-/// Calls each(vector, first id) for the whole row; the last vector is filled up with -inf.
-template <class L, DType D, class Each>
-HEIRMARK_HD_INLINE void for_row(const RowView& row, const Each& each) {
-  std::uint32_t v = 0;
-  for (; v + L::kLanes <= row.vocab; v += L::kLanes) each(L::template load_logits<D>(row.data, v), v);
-  if (v < row.vocab) each(load_part<L, D>(row, v, row.vocab - v), v);
-}
-
 template <class L, DType D>
 HEIRMARK_HD_INLINE float greatest_of(const RowView& row) {
   using F = typename L::F;
@@ -86,25 +78,34 @@ struct ImageTerm {
   }
 };
 
-/// 2^((x - reference) per_logit) to a few units in the last place, not below 2^-120: Taylor's series on [-1/2, 1/2].
+/// 2^((x - reference) per_logit), not below 2^-120, for x up to the reference, within 2e-5 of itself. At most 1.5e-5 of that is the rounding of
+/// the slope, the difference and the product where the exponent is -120; the polynomial, minimax in relative error on [-1/2, 1/2], is off by 7.5e-8.
 template <class L>
 struct ExpTerm {
-  typename L::F slope, reference;
-  explicit HEIRMARK_HD_INLINE ExpTerm(const Scale& scale) : slope(L::set(scale.per_logit)), reference(L::set(scale.reference)) {}
+  typename L::F slope, reference, least;
+  explicit HEIRMARK_HD_INLINE ExpTerm(const Scale& scale) : slope(L::set(scale.per_logit)), reference(L::set(scale.reference)), least(L::set(-120.0f / scale.per_logit)) {}
   HEIRMARK_HD_INLINE typename L::F operator()(typename L::F x) const {
     using F = typename L::F;
-    const F z = L::max(L::mul(L::sub(x, reference), slope), L::set(-120.0f));
-    const F n = L::round(z), f = L::sub(z, n);
-    F p = L::set(1.5252734e-5f);
-    p = L::mul_add(p, f, L::set(1.5403530e-4f));
-    p = L::mul_add(p, f, L::set(1.3333558e-3f));
-    p = L::mul_add(p, f, L::set(9.6181291e-3f));
-    p = L::mul_add(p, f, L::set(5.5504109e-2f));
-    p = L::mul_add(p, f, L::set(2.4022651e-1f));
-    p = L::mul_add(p, f, L::set(6.9314718e-1f));
-    p = L::mul_add(p, f, L::set(1.0f));
-    return L::scale_by_power(p, n);
+    const F shift = L::set(0x1.8p23f);  // adding it rounds to an integer, which then sits in the low bits
+    const F z = L::max(L::sub(x, reference), least), shifted = L::mul_add(z, slope, shift);
+    const F f = L::mul_add(z, slope, L::sub(shift, shifted));
+    F p = L::set(1.3276472e-3f);
+    p = L::mul_add(p, f, L::set(9.6755413e-3f));
+    p = L::mul_add(p, f, L::set(5.5507133e-2f));
+    p = L::mul_add(p, f, L::set(2.4022120e-1f));
+    p = L::mul_add(p, f, L::set(6.9314697e-1f));
+    p = L::mul_add(p, f, L::set(1.0000001f));
+    return L::scale_by_power(p, shifted);
   }
+};
+
+/// The same for logits from a threshold up; the others count nothing.
+template <class L>
+struct ExpTermFrom {
+  ExpTerm<L> term;
+  typename L::F threshold;
+  HEIRMARK_HD_INLINE ExpTermFrom(const Scale& scale, float from) : term(scale), threshold(L::set(from)) {}
+  HEIRMARK_HD_INLINE typename L::F operator()(typename L::F x) const { return L::keep_from(term(x), x, threshold); }
 };
 
 /// One group of N strides from token `first` on. Returns nothing; adds to sums, best and total.
@@ -260,22 +261,78 @@ HEIRMARK_HD_INLINE void exact_masses_of(const RowView& row, double temperature, 
   }
 }
 
-template <class L, DType D>
-HEIRMARK_HD_INLINE std::uint32_t collect_from(const RowView& row, float threshold, std::uint32_t* ids, float* logits) {
-  const typename L::F limit = L::set(threshold);
-  std::uint32_t count = 0;
-  for_row<L, D>(row, [&](typename L::F x, std::uint32_t v) {
-    std::uint32_t mask = L::not_less(x, limit);
-    if (mask == 0) return;
-    float lanes[L::kLanes];
-    L::store(lanes, x);
-    for (; mask != 0; mask &= mask - 1) {
-      const auto i = static_cast<std::uint32_t>(__builtin_ctz(mask));
-      if (v + i >= row.vocab) return;  // the filling of the last vector, when the threshold is -inf
-      ids[count] = v + i;
-      logits[count++] = lanes[i];
+/// N doubles, and integers beside them, in the compiler's own vector types.
+template <std::uint32_t N>
+struct DoubleLanes {
+  typedef double V __attribute__((vector_size(8 * N)));
+  typedef std::uint64_t U __attribute__((vector_size(8 * N)));
+  typedef std::int64_t S __attribute__((vector_size(8 * N)));
+  typedef std::uint32_t W __attribute__((vector_size(4 * N)));
+};
+
+/// tournament::play from masses p (of sum 1) of which the reference's are known to within the errors m, in whatever order sums suit. Afterwards
+/// |p - the reference's p| <= m again. With d >= |G - the reference's G|, a layer makes p <- p f and m <- m (f + d) + p d, f = 1 + g - G, and at most
+/// 2^-50 of p for the roundings of both sides. G is a sum over the bins with g = 1, and 1 - G one over the others, so that d is the lesser
+/// of the two sums of m, and what the sums of p may be away from 1: each layer multiplies that by 1 - G and adds its roundings, of 2,048
+/// additions at most, so that it stays below 2^-35 in thirty layers.
+template <class L>
+HEIRMARK_HD_INLINE void play_near_of(double* masses, double* errors, const std::uint32_t* words, int layers) {
+  constexpr std::uint32_t kWidth = L::kLanes / 2;
+  using V = typename DoubleLanes<kWidth>::V;
+  using U = typename DoubleLanes<kWidth>::U;
+  using S = typename DoubleLanes<kWidth>::S;
+  using W = typename DoubleLanes<kWidth>::W;
+  const auto sum = [](V v) {
+    double total = 0;
+    for (std::uint32_t i = 0; i < kWidth; ++i) total += v[i];
+    return total;
+  };
+  double green = 0, off = 0;
+  for (int layer = 0; layer <= layers; ++layer) {  // plays layer `layer`, none at first, and sums for the next
+    V green_mass{}, green_error{}, error{};
+    for (std::uint32_t b = 0; b < core::kBins; b += kWidth) {
+      W word;
+      V p, m;
+      std::memcpy(&word, words + b, sizeof word);
+      std::memcpy(&p, masses + b, sizeof p);
+      std::memcpy(&m, errors + b, sizeof m);
+      const U wide = __builtin_convertvector(word, U);
+      const auto chosen = [&](V v, int number) {  // v where the bit of the layer is set, else 0
+        const S mask = reinterpret_cast<S>(wide << (31 + number)) < 0;
+        return reinterpret_cast<V>(reinterpret_cast<S>(v) & mask);
+      };
+      if (layer > 0) {
+        const V f = (1.0 - green) + chosen(V{} + 1.0, layer), q = p * f;
+        m = m * (f + off) + p * off + q * 0x1p-50;
+        p = q;
+        std::memcpy(masses + b, &p, sizeof p);
+        std::memcpy(errors + b, &m, sizeof m);
+      }
+      if (layer < layers) {
+        green_mass += chosen(p, layer + 1);
+        green_error += chosen(m, layer + 1);
+        error += m;
+      }
     }
-  });
+    green = sum(green_mass);
+    const double with = sum(green_error), without = sum(error) - with;
+    off = (with < without ? with : without) * (1 + 0x1p-30) + sum(error) * 0x1p-40 + 0x1p-34;
+  }
+}
+
+template <class L, DType D>
+HEIRMARK_HD_INLINE std::uint32_t collect_from(const RowView& row, float threshold, float end, std::uint32_t most, std::uint32_t* ids, float* logits) {
+  const typename L::F limit = L::set(threshold), over = L::set(end);
+  std::uint32_t count = 0;
+  for (std::uint32_t v = 0; v < row.vocab && count <= most; v += L::kLanes) {
+    const bool full = v + L::kLanes <= row.vocab;
+    const typename L::F x = full ? L::template load_logits<D>(row.data, v) : load_part<L, D>(row, v, row.vocab - v);
+    std::uint32_t mask = L::not_less(x, limit) & ~L::not_less(x, over);
+    if (!full) mask &= (1u << (row.vocab - v)) - 1;  // not the filling, when the threshold is -inf
+    if (mask == 0) continue;
+    L::compress(mask, x, v, logits + count, ids + count);
+    count += static_cast<std::uint32_t>(__builtin_popcount(mask));
+  }
   return count;
 }
 
@@ -309,6 +366,9 @@ template <class L> float greatest(const RowView& row) { HEIRMARK_BY_DTYPE((great
 template <class L> std::uint32_t find(const RowView& row, float value) { HEIRMARK_BY_DTYPE((find_in<L, D>(row, value))) }
 template <class L> Pass bounds(const RowView& row, const Scale& scale, float* upper) { HEIRMARK_BY_DTYPE((bounds_of<L, D>(row, scale, upper))) }
 template <class L> Pass sums(const RowView& row, const Scale& scale, float* upper) { HEIRMARK_BY_DTYPE((bin_pass<L, D, true>(row, ExpTerm<L>(scale), upper))) }
+template <class L> double total_from(const RowView& row, const Scale& scale, float threshold, float* scratch) {
+  HEIRMARK_BY_DTYPE((bin_pass<L, D, true>(row, ExpTermFrom<L>(scale, threshold), scratch).total))
+}
 template <class L> void boost(float* upper, const std::uint32_t* words, std::uint32_t gamma, float factor) { boost_bins<L>(upper, words, gamma, factor); }
 template <class L> std::uint32_t front_runner(const std::uint32_t* words, const float* upper) { return front_runner_of<L>(words, upper); }
 template <class L> std::uint32_t contenders(const std::uint32_t* words, const float* upper, float limit, std::uint16_t* bins) { return contenders_of<L>(words, upper, limit, bins); }
@@ -318,13 +378,16 @@ template <class L> std::uint32_t exact_bin(const RowView& row, double temperatur
 template <class L> void exact_masses(const RowView& row, double temperature, float top, double* masses) { HEIRMARK_BY_DTYPE((exact_masses_of<D>(row, temperature, top, masses))) }
 template <class L> void exact_values(const float* logits, std::uint32_t count, double temperature, float top, double* values) { exact_values_of(logits, count, temperature, top, values); }
 template <class L> void play(double* masses, const std::uint32_t* words, int layers, double* scratch) { marks::tournament::play(masses, words, layers, scratch); }
-template <class L> std::uint32_t collect(const RowView& row, float threshold, std::uint32_t* ids, float* logits) { HEIRMARK_BY_DTYPE((collect_from<L, D>(row, threshold, ids, logits))) }
+template <class L> void play_near(double* masses, double* errors, const std::uint32_t* words, int layers) { play_near_of<L>(masses, errors, words, layers); }
+template <class L> std::uint32_t collect(const RowView& row, float threshold, float end, std::uint32_t most, std::uint32_t* ids, float* logits) {
+  HEIRMARK_BY_DTYPE((collect_from<L, D>(row, threshold, end, most, ids, logits)))
+}
 template <class L> std::uint32_t delegates(const RowView& row, std::uint32_t group, float* out) { HEIRMARK_BY_DTYPE((delegates_of<L, D>(row, group, out))) }
 #undef HEIRMARK_BY_DTYPE
 
 template <class L>
 constexpr Kernel make_kernel(core::BlocksFunction blocks) {
-  return {blocks, glance<L>, greatest<L>, find<L>, bounds<L>, sums<L>, boost<L>, front_runner<L>, contenders<L>, exact_bin<L>, exact_values<L>, exact_masses<L>, play<L>, collect<L>, delegates<L>};
+  return {blocks, glance<L>, greatest<L>, find<L>, bounds<L>, sums<L>, total_from<L>, boost<L>, front_runner<L>, contenders<L>, exact_bin<L>, exact_values<L>, exact_masses<L>, play<L>, play_near<L>, collect<L>, delegates<L>};
 }
 
 }  // namespace

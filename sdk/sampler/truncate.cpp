@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <optional>
 
 #include "core/dmath.hpp"
 
@@ -46,11 +47,8 @@ std::uint32_t filter_entries(Workspace& w, std::uint32_t count, const Keep& keep
   return kept;
 }
 
-/// The last token that stays.
-struct Last { float logit; std::uint32_t id; };
-
-std::uint32_t keep_through(Workspace& w, std::uint32_t count, Last last) {
-  return filter_entries(w, count, [&](std::uint32_t i) { return w.logits[i] > last.logit || (w.logits[i] == last.logit && w.ids[i] <= last.id); });
+std::uint32_t keep_through(Workspace& w, std::uint32_t count, Place last) {
+  return filter_entries(w, count, [&](std::uint32_t i) { return last.reaches(w.logits[i], w.ids[i]); });
 }
 
 /// Keeps the first `first` entries in the order of truncation.
@@ -64,7 +62,7 @@ std::uint32_t keep_first(Workspace& w, std::uint32_t count, std::uint32_t first)
 
 /// Tokens from the threshold up with their e_v, unless they are more than `most`.
 std::uint32_t collect(const Kernel& kernel, const RowView& row, float threshold, const marks::Filter& filter, float greatest, Workspace& w, std::uint32_t most = kMaxVocab) {
-  const std::uint32_t count = kernel.collect(row, threshold, w.ids.data(), w.logits.data());
+  const std::uint32_t count = kernel.collect(row, threshold, std::numeric_limits<float>::infinity(), most, w.ids.data(), w.logits.data());
   if (count > most) return count;
   if (w.e.size() < count) w.e.resize(std::max<std::size_t>(count, 2 * w.e.size()));
   kernel.exact_values(w.logits.data(), count, filter.temperature, greatest, w.e.data());
@@ -72,7 +70,7 @@ std::uint32_t collect(const Kernel& kernel, const RowView& row, float threshold,
 }
 
 /// Where top-p cuts: a token stays iff the masses before it are short of limit / 2^32. `before` has the masses of all that stay.
-struct Cut { Last last; std::uint64_t before; };
+struct Cut { Place last; std::uint64_t before; };
 Cut cut(Workspace& w, std::uint32_t count, float greatest, Wide limit) {
   // Slices of equal depth, in the order of truncation. All before the slice in which the limit falls stay, all after it go.
   constexpr std::uint32_t kSlices = 1024;
@@ -112,36 +110,88 @@ std::uint64_t total_mass(const Workspace& w, std::uint32_t count) {
   return total;
 }
 
-/// top-p alone: the tokens that matter are few, and the total of the others is needed only as closely as the cut demands.
-std::uint32_t top_p_alone(const Kernel& kernel, const RowView& row, const marks::Filter& filter, double share, float greatest, double top, Workspace& w) {
+Truncation listed(std::uint32_t count) { return {true, count, {}}; }
+
+constexpr double kLog2E = 1.4426950408889634;
+
+/// What is known of the masses of a row: the total in units of 2^-40, and top-p's share of it.
+struct Shares {
+  std::uint64_t fewest, most;
+  Wide share_q32;
+};
+
+/// Very many tokens stay: the places between which top-p cuts. A sample of the row says about where, a sum over all above that gives the masses
+/// before it, and only the tokens near it are looked at. Nothing if the sample misled.
+std::optional<Band> band_of(const Kernel& kernel, const RowView& row, const marks::Filter& filter, const Shares& shares, float greatest, Workspace& w) {
+  constexpr std::uint32_t kSample = 16384, kSlices = 2048;
+  constexpr double kMargin = 0.015;  // of the total: more than twice the standard error of a sample's quantile
   const double temperature = filter.temperature;
-  const Pass pass = kernel.sums(row, {greatest, static_cast<float>(1.4426950408889634 / temperature)}, w.upper.data());
+  if (row.vocab < 2 * kSample || std::fabs(static_cast<double>(greatest)) > kExactRange * temperature) return std::nullopt;
+  const Scale scale{greatest, static_cast<float>(kLog2E / temperature)};
+  // The sample's masses by depth, in slices of kNoMass / kSlices nats.
+  std::array<std::uint32_t, kSlices> counts{};
+  const std::uint32_t step = row.vocab / kSample;
+  const double slope = kSlices / (kNoMass * temperature);
+  for (std::uint32_t v = 0; v < row.vocab; v += step) {
+    const double slice = (static_cast<double>(greatest) - static_cast<double>(logit_at(row, v))) * slope;
+    if (slice < kSlices) ++counts[static_cast<std::uint32_t>(slice)];
+  }
+  std::array<double, kSlices> masses;
+  double total = 0, before = 0;
+  for (std::uint32_t i = 0; i < kSlices; ++i) total += masses[i] = counts[i] * core::exp_neg(-(i + 0.5) * (kNoMass / kSlices));
+  std::uint32_t above = 0, below = 0;
+  for (std::uint32_t i = 0; i < kSlices; before += masses[i++]) {
+    if (before < (filter.top_p - kMargin) * total) above = i;
+    if (before < (filter.top_p + kMargin) * total) below = i + 1;
+  }
+  const auto end = static_cast<float>(static_cast<double>(greatest) - above / slope), from = static_cast<float>(static_cast<double>(greatest) - below / slope);
+  if (!(from < end)) return std::nullopt;
+  const double head = kernel.total_from(row, scale, end, w.upper.data()) * kMassUnit;
+  const auto head_most = static_cast<Wide>(head * (1 + kTotalError)), head_fewest = static_cast<Wide>(std::max(0.0, head * (1 - kTotalError) - row.vocab));
+  const std::uint32_t count = kernel.collect(row, from, end, kMaxVocab, w.ids.data(), w.logits.data());
+  const Wide enough = shares.share_q32 * shares.fewest, too_much = shares.share_q32 * shares.most;
+  if (count == 0 || enough <= head_most << 32) return std::nullopt;
+  if (w.e.size() < count) w.e.resize(std::max<std::size_t>(count, 2 * w.e.size()));
+  kernel.exact_values(w.logits.data(), count, temperature, greatest, w.e.data());
+  const float first = *std::max_element(w.logits.begin(), w.logits.begin() + count);
+  if (static_cast<Wide>(total_mass(w, count)) << 32 < too_much - (head_fewest << 32)) return std::nullopt;  // the cut is further down
+  return Band{.least = 0, .whole = false, .stays = cut(w, count, first, enough - (head_most << 32)).last, .may_stay = cut(w, count, first, too_much - (head_fewest << 32)).last};
+}
+
+/// top-p alone: the tokens that matter are few, and the total of the others is needed only as closely as the cut demands.
+Truncation top_p_alone(const Kernel& kernel, const RowView& row, const marks::Filter& filter, double share, float greatest, double top, bool band_will_do, Workspace& w) {
+  const double temperature = filter.temperature;
+  const Pass pass = kernel.sums(row, {greatest, static_cast<float>(kLog2E / temperature)}, w.upper.data());
   const double total = pass.total * kMassUnit;
-  const auto fewest = static_cast<std::uint64_t>(std::max(0.0, total * (1 - kTotalError) - row.vocab)), most = static_cast<std::uint64_t>(total * (1 + kTotalError)) + 1;
-  const auto share_q32 = static_cast<Wide>(static_cast<std::uint64_t>(share));
+  const Shares shares{static_cast<std::uint64_t>(std::max(0.0, total * (1 - kTotalError) - row.vocab)), static_cast<std::uint64_t>(total * (1 + kTotalError)) + 1,
+                      static_cast<Wide>(static_cast<std::uint64_t>(share))};
   // Tokens deeper than d have at most vocab e^-d together: this depth has all that can stay. A shallow one has it mostly.
   const double deep = std::min(kNoMass, std::log(row.vocab / ((1 - filter.top_p) * pass.total)) + 0.1);
-  // With very many tokens the cut is finer than the error of the total, so that the exact one is due anyway.
+  // With very many tokens the cut is finer than the error of the total.
   constexpr std::uint32_t kMany = 16384;
   for (const double depth : {5.0, deep}) {
     if (depth < deep && deep < 7) continue;
     const std::uint32_t count = collect(kernel, row, threshold_at(depth, temperature, top), filter, greatest, w, kMany);
-    if (count > kMany) break;
-    if (static_cast<Wide>(total_mass(w, count)) << 32 < share_q32 * most) continue;
-    const Cut narrow = cut(w, count, greatest, share_q32 * fewest);
-    if (static_cast<Wide>(narrow.before) << 32 < share_q32 * most) break;  // the next token may stay: decide exactly
-    return keep_through(w, count, narrow.last);
+    if (count > kMany) {
+      if (band_will_do)
+        if (const auto band = band_of(kernel, row, filter, shares, greatest, w)) return {false, 0, *band};
+      break;
+    }
+    if (static_cast<Wide>(total_mass(w, count)) << 32 < shares.share_q32 * shares.most) continue;
+    const Cut narrow = cut(w, count, greatest, shares.share_q32 * shares.fewest);
+    if (static_cast<Wide>(narrow.before) << 32 < shares.share_q32 * shares.most) break;  // the next token may stay: decide exactly
+    return listed(keep_through(w, count, narrow.last));
   }
   const std::uint32_t count = collect(kernel, row, threshold_at(kNoMass, temperature, top), filter, greatest, w);
-  return keep_through(w, count, cut(w, count, greatest, share_q32 * total_mass(w, count)).last);
+  return listed(keep_through(w, count, cut(w, count, greatest, shares.share_q32 * total_mass(w, count)).last));
 }
 }  // namespace
 
-std::uint32_t truncate(const Kernel& kernel, const RowView& row, const marks::Filter& filter, float greatest, Workspace& w) {
+Truncation truncate(const Kernel& kernel, const RowView& row, const marks::Filter& filter, float greatest, bool band_will_do, Workspace& w) {
   const double temperature = filter.temperature, top = core::d_div(static_cast<double>(greatest), temperature);
   const double share = filter.top_p * 0x1p32;
   const bool has_k = filter.top_k != 0 && filter.top_k < row.vocab, has_p = filter.top_p < 1;
-  if (has_p && !has_k && !(filter.min_p > 0)) return top_p_alone(kernel, row, filter, share, greatest, top, w);
+  if (has_p && !has_k && !(filter.min_p > 0)) return top_p_alone(kernel, row, filter, share, greatest, top, band_will_do, w);
 
   float threshold = -std::numeric_limits<float>::infinity();
   if (filter.min_p > 0) threshold = threshold_at(-core::dlog(filter.min_p), temperature, top);
@@ -162,7 +212,7 @@ std::uint32_t truncate(const Kernel& kernel, const RowView& row, const marks::Fi
     const Wide limit = static_cast<Wide>(static_cast<std::uint64_t>(share)) * total_mass(w, count);
     count = keep_through(w, count, cut(w, count, greatest, limit).last);
   }
-  return count;
+  return listed(count);
 }
 
 }  // namespace heirmark::sampler

@@ -9,13 +9,13 @@
 namespace heirmark::sampler {
 
 struct Workspace {
-  explicit Workspace(std::uint32_t vocab) : ids(vocab), logits(vocab), order(vocab) {}
+  explicit Workspace(std::uint32_t vocab) : ids(vocab + kSpare), logits(vocab + kSpare), order(vocab) {}
 
   alignas(64) std::array<std::uint32_t, core::kBins> coarse;  ///< words of the race
   alignas(64) std::array<std::uint32_t, core::kBins> mark;    ///< words of the window, for greenlist and tournament
   alignas(64) std::array<float, core::kBins> upper;           ///< bounds of the bins' masses
   alignas(64) std::array<double, core::kBins> masses;         ///< exact masses
-  alignas(64) std::array<double, core::kBins> scratch;
+  alignas(64) std::array<double, core::kBins> scratch;        ///< of a tournament; bounds of the errors of `masses`
   std::array<std::uint16_t, core::kBins> bins;                ///< bins to look at
   std::array<double, kMaxPerBin> inside;                      ///< masses of the tokens of one bin
   std::array<std::uint32_t, 2 * kMaxPerBin> inner;            ///< words of the tokens of one bin

@@ -1,10 +1,12 @@
-// Microseconds a row at V = 128,256, one thread, beside what any sampler must pay (argmax) and what an unmarked one pays (a Gumbel draw with a
-// fast generator of no cryptographic strength). "cache" samples one row again and again, "memory" goes through 280 MB of rows.
+// Microseconds a row at V = 128,256, one thread, beside what any sampler must pay (argmax), what an unmarked one pays (a Gumbel draw with a fast
+// generator of no cryptographic strength) and the usual softmax with a multinomial draw. All four take turns row by row, and the counters hold
+// medians of single calls and ratios of them, so that other programs on the machine disturb all alike. "cache" samples one row again and
+// again; "memory" goes through 280 MB of float32, or 140 MB of 16 bits, each contender through rows of its own.
 //
-//   bench_sampler --benchmark_repetitions=5 --benchmark_report_aggregates_only
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -15,18 +17,16 @@
 
 #include <heirmark/sampler.hpp>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-#if defined(__GNUC__) && !defined(__clang__)
-// g++ 12 takes the undefined parts of its own intrinsics for variables.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-
 #include "core/words.hpp"
+#if defined(__x86_64__)
+#include "peers.hpp"
+#endif
 
 using namespace heirmark;
+
+#if defined(__x86_64__)
+const bench::Peers& bench::peers(core::InstructionSet set) { return set == core::InstructionSet::avx512 ? kPeersAvx512 : kPeersAvx2; }
+#endif
 
 namespace {
 constexpr std::uint32_t kVocab = 128256;
@@ -88,127 +88,83 @@ Subkeys subkeys() {
   return keys;
 }
 
-std::size_t next_row(std::size_t row, bool memory) { return memory ? (row + 1) % kMemoryRows : 0; }
+double microseconds(std::chrono::steady_clock::time_point from) { return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - from).count(); }
+double median(std::vector<double>& times) {
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+}
 
-/// Rows through the public API.
+/// Rows through the public API, and through the peers in turn.
 void sample(benchmark::State& state, const Profile& profile, SamplingParams params, bool memory, DType dtype = DType::float32, bool log_probs = false) {
   auto sampler = Sampler::create(profile, subkeys(), {.vocab_size = kVocab, .max_rows = 1, .log_probs = log_probs}).value();
   const bool wide = dtype == DType::float32;
   const std::byte* data = wide ? reinterpret_cast<const std::byte*>(rows().data()) : reinterpret_cast<const std::byte*>(rows16(dtype).data());
   const std::size_t row_bytes = kVocab * (wide ? sizeof(float) : sizeof(std::uint16_t));
   std::vector<Sequence> sequences(64, sampler.begin({}, {}));
-  std::size_t row = 0, steps = 0;
+  std::size_t steps = 0;
   std::uint32_t id = 0;
   for (auto& sequence : sequences) {
     RequestId request;
     std::memcpy(request.bytes.data(), &++id, sizeof id);
     sequence = sampler.begin(request, {});
   }
+  // In turn through four quarters of the rows, so that no contender finds what another has just read.
+  const auto row_of = [&](std::size_t contender) { return data + (memory ? (steps + contender * (kMemoryRows / 4)) % kMemoryRows : 0) * row_bytes; };
+  const auto timed = [](std::vector<double>& times, const auto& call) {
+    const auto start = std::chrono::steady_clock::now();
+    benchmark::DoNotOptimize(call());
+    times.push_back(microseconds(start));
+  };
+  std::vector<double> marked, times_argmax, times_gumbel, times_softmax;
+#if defined(__x86_64__)
+  const core::InstructionSet set = core::instruction_set();
+  const bool has_peers = set != core::InstructionSet::portable;
+  static bench::Noise noise = [] {
+    bench::Noise seeds{};
+    std::uint32_t x = 0;
+    for (auto& seed : seeds.state) seed = x += 0x9E3779B9u;
+    return seeds;
+  }();
+  static std::vector<float> scratch(kVocab + 64);
+#endif
   for (auto _ : state) {
-    Row request{&sequences[steps++ % sequences.size()], params};
+    Row request{&sequences[steps % sequences.size()], params};
     Sampled out;
-    if (!sampler.sample({data + row * row_bytes, dtype, 1, kVocab}, {&request, 1}, {&out, 1}).ok()) std::abort();
-    benchmark::DoNotOptimize(out.token);
-    row = next_row(row, memory);
+    timed(marked, [&] {
+      if (!sampler.sample({row_of(0), dtype, 1, kVocab}, {&request, 1}, {&out, 1}).ok()) std::abort();
+      return out.token;
+    });
+#if defined(__x86_64__)
+    if (has_peers) {
+      const bench::Peers& peers = bench::peers(set);
+      const auto view = [&](std::size_t contender) { return sampler::RowView{row_of(contender), dtype, kVocab}; };
+      timed(times_argmax, [&] { return peers.argmax(view(1)); });
+      timed(times_gumbel, [&] { return peers.gumbel(view(2), 20.0f, noise); });
+      timed(times_softmax, [&] { return peers.softmax(view(3), noise, scratch.data()); });
+    }
+#endif
+    state.SetIterationTime(marked.back() * 1e-6);
+    ++steps;
   }
-  state.SetItemsProcessed(state.iterations());
+  const double us = median(marked);
+  state.counters["us"] = us;
+  state.counters["rows_s"] = 1e6 / us;
+  const auto against = [&](const char* name, std::vector<double>& times) {
+    if (times.empty()) return;
+    const double peer = median(times);
+    state.counters[std::string(name) + "_us"] = peer;
+    state.counters[std::string("over_") + name] = us / peer;
+  };
+  against("argmax", times_argmax);
+  against("gumbel", times_gumbel);
+  against("softmax", times_softmax);
   state.SetLabel(sampler.instruction_set());
 }
 
-#if defined(__x86_64__)
-#define HEIRMARK_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
-
-/// The greatest of each 4,096 logits, then the place of the greatest: one pass at the speed of the loads.
-HEIRMARK_AVX512 std::uint32_t argmax(const float* x) {
-  constexpr std::uint32_t kPart = 4096;
-  float best = -INFINITY;
-  std::uint32_t where = 0;
-  for (std::uint32_t v = 0; v < kVocab; v += kPart) {
-    const std::uint32_t end = std::min(v + kPart, kVocab);
-    __m512 a = _mm512_set1_ps(-INFINITY), b = a, c = a, d = a;
-    std::uint32_t i = v;
-    for (; i + 64 <= end; i += 64) {
-      a = _mm512_max_ps(a, _mm512_loadu_ps(x + i));
-      b = _mm512_max_ps(b, _mm512_loadu_ps(x + i + 16));
-      c = _mm512_max_ps(c, _mm512_loadu_ps(x + i + 32));
-      d = _mm512_max_ps(d, _mm512_loadu_ps(x + i + 48));
-    }
-    const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(a, b), _mm512_max_ps(c, d)));
-    if (most > best) { best = most; where = v; }
-  }
-  while (x[where] != best) ++where;
-  return where;
-}
-
-/// Logits that can still win are finished here: E / e^x, E = -ln(1 - u).
-struct Leader { float best = INFINITY; std::uint32_t token = 0; };
-void settle(Leader& leader, std::uint32_t mask, std::uint32_t v, const float* x, const float* u, float reference) {
-  for (; mask != 0; mask &= mask - 1) {
-    const auto i = static_cast<std::uint32_t>(__builtin_ctz(mask));
-    const float time = -std::log1p(-u[i]) * std::exp(reference - x[i]);
-    if (time < leader.best) { leader.best = time; leader.token = v + i; }
-  }
-}
-
-/// The unmarked draw, made as fast as we know: the exponential race with sixteen xorshift generators, where E >= u and the integer image of
-/// the exponential leave a handful of logits that need a logarithm. The reference is given, which costs a real sampler something.
-HEIRMARK_AVX512 std::uint32_t gumbel_draw(const float* x, __m512i (&generators)[4], float reference) {
-  constexpr float kSlope = 0x1p23f * 1.4426950f;
-  const __m512 slope = _mm512_set1_ps(kSlope), offset = _mm512_set1_ps(127 * 0x1p23f - reference * kSlope + 4096);
-  Leader leader;
-  __m512 limit = _mm512_set1_ps(1e30f);
-  __m512i g[4] = {generators[0], generators[1], generators[2], generators[3]};  // four, so that none waits for itself
-  for (std::uint32_t part = 0; part < kVocab; part += 64) {
-    __m512 u[4], logits[4];
-    std::uint32_t mask[4];
-    for (std::uint32_t i = 0; i < 4; ++i) {
-      g[i] = _mm512_xor_si512(g[i], _mm512_slli_epi32(g[i], 13));
-      g[i] = _mm512_xor_si512(g[i], _mm512_srli_epi32(g[i], 17));
-      g[i] = _mm512_xor_si512(g[i], _mm512_slli_epi32(g[i], 5));
-      u[i] = _mm512_mul_ps(_mm512_cvtepu32_ps(g[i]), _mm512_set1_ps(0x1p-32f));
-      logits[i] = _mm512_loadu_ps(x + part + 16 * i);
-      const __m512i image = _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_fmadd_ps(logits[i], slope, offset)), _mm512_set1_epi32(1 << 23));
-      mask[i] = _mm512_cmp_ps_mask(u[i], _mm512_mul_ps(_mm512_castsi512_ps(image), limit), _CMP_LE_OQ);
-    }
-    if ((mask[0] | mask[1] | mask[2] | mask[3]) == 0) continue;
-    for (std::uint32_t i = 0; i < 4; ++i) {
-      float values[16], units[16];
-      _mm512_storeu_ps(values, logits[i]);
-      _mm512_storeu_ps(units, u[i]);
-      settle(leader, mask[i], part + 16 * i, values, units, reference);
-    }
-    limit = _mm512_set1_ps(leader.best);
-  }
-  for (int i = 0; i < 4; ++i) generators[i] = g[i];
-  return leader.token;
-}
-
-bool has_avx512() { return core::can_run(core::InstructionSet::avx512); }
-
-void bench_argmax(benchmark::State& state, bool memory) {
-  if (!has_avx512()) return state.SkipWithError("no AVX-512");
-  std::size_t row = 0;
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(argmax(rows().data() + row * kVocab));
-    row = next_row(row, memory);
-  }
-}
-
-HEIRMARK_AVX512 void bench_gumbel(benchmark::State& state, bool memory) {
-  if (!has_avx512()) return state.SkipWithError("no AVX-512");
-  __m512i generators[4];
-  for (int i = 0; i < 4; ++i)
-    generators[i] = _mm512_add_epi32(_mm512_set1_epi32(1 + 1000 * i), _mm512_setr_epi32(0, 7, 17, 27, 37, 47, 57, 67, 77, 87, 97, 107, 117, 127, 137, 147));
-  std::size_t row = 0;
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(gumbel_draw(rows().data() + row * kVocab, generators, 20.0f));
-    row = next_row(row, memory);
-  }
-}
-#endif
-
-void bench_words(benchmark::State& state) {
-  const core::BlocksFunction blocks = core::blocks_function(core::instruction_set());
+/// The 2,048 coarse words of a row.
+void bench_words(benchmark::State& state, core::InstructionSet set) {
+  const core::BlocksFunction blocks = core::blocks_function(set);
   std::vector<std::uint32_t> words(core::kBins);
   core::KeyWords row{};
   for (auto _ : state) {
@@ -217,38 +173,49 @@ void bench_words(benchmark::State& state) {
     benchmark::DoNotOptimize(words.data());
     benchmark::ClobberMemory();
   }
+  state.counters["words"] = benchmark::Counter(core::kBins, benchmark::Counter::kIsIterationInvariantRate);
+  state.SetLabel(core::name(set));
 }
 
 void register_all() {
-  const Profile& standard = profiles::standard_2026_11();
-  const auto add = [](const std::string& name, auto function) { benchmark::RegisterBenchmark(name.c_str(), function)->Unit(benchmark::kMicrosecond); };
-  for (const bool memory : {false, true}) {
-    const std::string where = memory ? "/memory" : "/cache";
-#if defined(__x86_64__)
-    add("argmax" + where, [=](benchmark::State& s) { bench_argmax(s, memory); });
-    add("unmarked_gumbel" + where, [=](benchmark::State& s) { bench_gumbel(s, memory); });
-#endif
-    add("marked" + where, [=, &standard](benchmark::State& s) { sample(s, standard, {}, memory); });
-    add("marked_bf16" + where, [=, &standard](benchmark::State& s) { sample(s, standard, {}, memory, DType::bfloat16); });
-    add("marked_fp16" + where, [=, &standard](benchmark::State& s) { sample(s, standard, {}, memory, DType::float16); });
+  struct Scheme { const char* name; const Profile& profile; };
+  const Scheme schemes[] = {{"gumbel", profiles::window_only_2026_11()}, {"greenlist", profiles::greenlist_2026_11()}, {"tournament", profiles::tournament_2026_11()}};
+  struct Filter { const char* name; SamplingParams params; };
+  const Filter filters[] = {
+      {"plain", {}},
+      {"temperature_0.6", {.temperature = 0.6f}},
+      {"greedy", {.temperature = 0}},
+      {"min_p_0.05", {.min_p = 0.05f}},
+      {"min_p_0.05_temperature_5", {.temperature = 5, .min_p = 0.05f}},
+      {"top_k_50", {.top_k = 50}},
+      {"top_k_50_temperature_5", {.temperature = 5, .top_k = 50}},
+      {"top_p_0.95", {.top_p = 0.95f}},
+      {"top_p_0.95_temperature_2", {.temperature = 2, .top_p = 0.95f}},
+      {"top_k_50_top_p_0.95", {.top_k = 50, .top_p = 0.95f}},
+  };
+  const std::pair<const char*, DType> types[] = {{"float32", DType::float32}, {"bfloat16", DType::bfloat16}, {"float16", DType::float16}};
+  const auto add = [](const std::string& name, auto function) { return benchmark::RegisterBenchmark(name.c_str(), function)->Unit(benchmark::kMicrosecond); };
+  for (const Scheme& scheme : schemes) {
+    const std::string name = scheme.name;
+    const Profile& profile = scheme.profile;
+    for (const auto& [type, dtype] : types)
+      for (const bool memory : {false, true})
+        add(name + "/plain/" + type + (memory ? "/memory" : "/cache"), [=, &profile](benchmark::State& s) { sample(s, profile, {}, memory, dtype); })->UseManualTime();
+    for (const Filter& filter : filters)
+      if (filter.name != std::string("plain"))
+        add(name + "/" + filter.name + "/float32/cache", [=, &profile](benchmark::State& s) { sample(s, profile, filter.params, false); })->UseManualTime();
+    add(name + "/log_prob/float32/cache", [=, &profile](benchmark::State& s) { sample(s, profile, {}, false, DType::float32, true); })->UseManualTime();
   }
-  add("marked_log_prob/cache", [&](benchmark::State& s) { sample(s, standard, {}, false, DType::float32, true); });
-  add("marked_temperature_0.6/cache", [&](benchmark::State& s) { sample(s, standard, {.temperature = 0.6f}, false); });
-  add("top_k_50/cache", [&](benchmark::State& s) { sample(s, standard, {.top_k = 50}, false); });
-  add("top_p_0.95/cache", [&](benchmark::State& s) { sample(s, standard, {.top_p = 0.95f}, false); });
-  add("top_p_0.95_temperature_2/cache", [&](benchmark::State& s) { sample(s, standard, {.temperature = 2.0f, .top_p = 0.95f}, false); });
-  add("top_k_50_top_p_0.95/cache", [&](benchmark::State& s) { sample(s, standard, {.top_k = 50, .top_p = 0.95f}, false); });
-  add("min_p_0.05/cache", [&](benchmark::State& s) { sample(s, standard, {.min_p = 0.05f}, false); });
-  add("greedy/cache", [&](benchmark::State& s) { sample(s, standard, {.temperature = 0}, false); });
-  add("greenlist/cache", [](benchmark::State& s) { sample(s, profiles::greenlist_2026_11(), {}, false); });
-  add("tournament/cache", [](benchmark::State& s) { sample(s, profiles::tournament_2026_11(), {}, false); });
-  add("words_of_a_row", bench_words);
-  for (const core::InstructionSet set : {core::InstructionSet::avx2, core::InstructionSet::portable}) {
-    add(std::string("marked_") + core::name(set) + "/cache", [=, &standard](benchmark::State& s) {
+  for (const core::InstructionSet set : core::kInstructionSets) {
+    if (!core::can_run(set)) continue;
+    add(std::string("words_of_a_row/") + core::name(set), [=](benchmark::State& s) { bench_words(s, set); });
+    if (set == core::instruction_set()) continue;
+    const Profile& profile = schemes[0].profile;
+    add(std::string("gumbel_") + core::name(set) + "/plain/float32/cache", [=, &profile](benchmark::State& s) {
       core::force_instruction_set(set);
-      sample(s, standard, {}, false);
+      sample(s, profile, {}, false);
       core::force_instruction_set(std::nullopt);
-    });
+    })->UseManualTime();
   }
 }
 }  // namespace

@@ -1,9 +1,12 @@
 // Scoring: pairs a second for one key and for many, subkeys a second, words a second, collection, issued choices. One
-// thread.
+// thread where none is named.
 #include <benchmark/benchmark.h>
 
-#include <heirmark/keys.hpp>
+#include <algorithm>
+#include <chrono>
 #include <random>
+
+#include <heirmark/keys.hpp>
 
 #include "scoring/evaluate.hpp"
 #include "scoring/family.hpp"
@@ -41,9 +44,7 @@ Secret32 secret() {
   for (std::size_t i = 0; i < 32; ++i) bytes[i] = static_cast<std::uint8_t>(i);
   return Secret32(bytes);
 }
-const Kernel& kernel_at(std::int64_t i) {
-  return *kernels()[std::min(static_cast<std::size_t>(i), kernels().size() - 1)];
-}
+const Kernel& kernel_at(std::int64_t i) { return *kernels()[static_cast<std::size_t>(i)]; }
 void per_second(benchmark::State& state, const char* what, double count) {
   state.counters[what] = benchmark::Counter(count, benchmark::Counter::kIsIterationInvariantRate);
 }
@@ -93,7 +94,7 @@ void derivation(benchmark::State& state) {
   per_second(state, "subkeys", 16);
 }
 
-/// Decoys with their derivation: range(0) pairs for each.
+/// Decoys with their derivation, range(0) pairs for each, on range(1) threads. `all` is what 2^20 of them would take at this pace, in seconds.
 void decoys(benchmark::State& state) {
   const PairSet set = random_pairs(static_cast<std::size_t>(state.range(0)), 2, false);
   const auto columns = PairColumns::make(set, false).value();
@@ -106,11 +107,24 @@ void decoys(benchmark::State& state) {
   };
   const WordRule rule = WordRule::of(profiles::standard_2026_11());
   const MemberStatistic live = evaluate(best_kernel(), rule, columns, derive(0));
-  constexpr std::uint64_t kMembers = 256;
-  for (auto _ : state)
-    benchmark::DoNotOptimize(evaluate_decoys(best_kernel(), rule, columns, derive, 1, kMembers, 1 << 20, live, 1, {}));
-  per_second(state, "decoys", kMembers);
-  per_second(state, "pairs", static_cast<double>(kMembers) * static_cast<double>(state.range(0)));
+  const auto members = static_cast<std::uint64_t>(10'000'000 / state.range(0));
+  const auto threads = static_cast<unsigned>(state.range(1));
+  double least = 1e300, total = 0;
+  for (auto _ : state) {
+    const auto start = std::chrono::steady_clock::now();
+    benchmark::DoNotOptimize(evaluate_decoys(best_kernel(), rule, columns, derive, 1, members, 1 << 20, live, threads, {}));
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    least = std::min(least, seconds);
+    total += seconds;
+    state.SetIterationTime(seconds);
+  }
+  per_second(state, "decoys", static_cast<double>(members));
+  per_second(state, "pairs", static_cast<double>(members) * static_cast<double>(state.range(0)));
+  const double parts = static_cast<double>(1 << 20) / static_cast<double>(members);
+  state.counters["slice_s"] = total / static_cast<double>(state.iterations());
+  state.counters["all_s"] = state.counters["slice_s"] * parts;
+  state.counters["all_best_s"] = least * parts;
+  state.SetLabel(std::string(best_kernel().name));
 }
 
 void collection(benchmark::State& state) {
@@ -158,14 +172,17 @@ void issued(benchmark::State& state) {
 }  // namespace
 
 BENCHMARK(one_key)
-    ->ArgsProduct({{0, 1, 2}, {1}, {0}})
-    ->ArgsProduct({{2}, {3, 4}, {0}})
-    ->ArgsProduct({{2}, {1, 3, 4}, {1}})
+    ->Apply([](auto* b) {
+      const auto best = static_cast<std::int64_t>(kernels().size()) - 1;
+      for (std::int64_t i = 0; i <= best; ++i) b->Args({i, 1, 0});
+      for (const std::int64_t scheme : {3, 4}) b->Args({best, scheme, 0});
+      for (const std::int64_t scheme : {1, 3, 4}) b->Args({best, scheme, 1});
+    })
     ->Unit(benchmark::kMillisecond);
-BENCHMARK(words)->DenseRange(0, 2)->Unit(benchmark::kMicrosecond);
-BENCHMARK(scores)->DenseRange(0, 2)->Unit(benchmark::kMicrosecond);
+BENCHMARK(words)->DenseRange(0, static_cast<int>(kernels().size()) - 1)->Unit(benchmark::kMicrosecond);
+BENCHMARK(scores)->DenseRange(0, static_cast<int>(kernels().size()) - 1)->Unit(benchmark::kMicrosecond);
 BENCHMARK(derivation)->Unit(benchmark::kMicrosecond);
-BENCHMARK(decoys)->Arg(100)->Arg(1000)->Arg(10000)->Unit(benchmark::kMillisecond);
+BENCHMARK(decoys)->ArgsProduct({{100, 1000, 10000}, {1, 2}})->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(collection)->Arg(1'000'000)->Arg(10'000'000)->Unit(benchmark::kMillisecond);
 BENCHMARK(issued)->Unit(benchmark::kMillisecond);
 
