@@ -5,18 +5,11 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/rounds_lanes.hpp"
 #include "core/words.hpp"
 
 namespace heirmark::core {
 namespace {
-
-template <class L>
-HEIRMARK_HD_INLINE void lane_quarter(typename L::V& a, typename L::V& b, typename L::V& c, typename L::V& d) {
-  a = L::add(a, b); d = L::template rotate<16>(L::exclusive_or(d, a));
-  c = L::add(c, d); b = L::template rotate<12>(L::exclusive_or(b, c));
-  a = L::add(a, b); d = L::template rotate<8>(L::exclusive_or(d, a));
-  c = L::add(c, d); b = L::template rotate<7>(L::exclusive_or(b, c));
-}
 
 /// L::kLanes blocks from `first` on.
 template <class L>
@@ -35,16 +28,7 @@ HEIRMARK_HD_INLINE void lane_blocks(const KeyWords& row, Domain domain, std::uin
   x[13] = counter_high;
   x[14] = L::set(domain.w[0]);
   x[15] = L::set(domain.w[1]);
-  for (int round = 0; round < 10; ++round) {
-    lane_quarter<L>(x[0], x[4], x[8], x[12]);
-    lane_quarter<L>(x[1], x[5], x[9], x[13]);
-    lane_quarter<L>(x[2], x[6], x[10], x[14]);
-    lane_quarter<L>(x[3], x[7], x[11], x[15]);
-    lane_quarter<L>(x[0], x[5], x[10], x[15]);
-    lane_quarter<L>(x[1], x[6], x[11], x[12]);
-    lane_quarter<L>(x[2], x[7], x[8], x[13]);
-    lane_quarter<L>(x[3], x[4], x[9], x[14]);
-  }
+  lane_rounds<L>(x);
   for (int k = 0; k < 4; ++k) x[k] = L::add(x[k], L::set(kSigma[k]));
   for (int k = 0; k < 8; ++k) x[4 + k] = L::add(x[4 + k], L::set(row.w[k]));
   x[12] = L::add(x[12], counter_low);

@@ -13,7 +13,7 @@ struct Lanes {
   static void store(std::uint32_t* to, V v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), v); }
   static V set(std::uint32_t x) { return _mm256_set1_epi32(static_cast<int>(x)); }
   static V add(V a, V b) { return _mm256_add_epi32(a, b); }
-  static V xor_(V a, V b) { return _mm256_xor_si256(a, b); }
+  static V exclusive_or(V a, V b) { return _mm256_xor_si256(a, b); }
   template <int N>
   static V rotate(V a) {
     if constexpr (N == 16) {

@@ -16,7 +16,7 @@ struct Lanes {
   static void store(std::uint32_t* to, V v) { _mm512_storeu_si512(to, v); }
   static V set(std::uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
   static V add(V a, V b) { return _mm512_add_epi32(a, b); }
-  static V xor_(V a, V b) { return _mm512_xor_si512(a, b); }
+  static V exclusive_or(V a, V b) { return _mm512_xor_si512(a, b); }
   template <int N>
   static V rotate(V a) {
     return _mm512_rol_epi32(a, N);

@@ -18,7 +18,7 @@ struct Lanes {
   static void store(std::uint32_t* to, V v) { std::memcpy(to, &v, sizeof v); }
   static V set(std::uint32_t x) { return V{x, x, x, x}; }
   static V add(V a, V b) { return a + b; }
-  static V xor_(V a, V b) { return a ^ b; }
+  static V exclusive_or(V a, V b) { return a ^ b; }
   template <int N>
   static V rotate(V a) {
     return a << N | a >> (32 - N);

@@ -1,44 +1,19 @@
 // The stream over lanes: one window a lane, written once for every instruction set. L gives the vector type and its
 // operations:
-//   V, kLanes, load, store, set, add, xor_, rotate<N>, shift_right<N>, and_, choose<B>(index, odd, even) by bit B of
+//   V, kLanes, load, store, set, add, exclusive_or, rotate<N>, shift_right<N>, choose<B>(index, odd, even) by bit B of
 //   index.
 // Everything here has internal linkage, since each file that includes it is compiled for another instruction set.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
+#include "core/rounds_lanes.hpp"
 #include "scoring/kernel.hpp"
 
 namespace heirmark::scoring {
 namespace {
 
 #define HEIRMARK_INLINE inline __attribute__((always_inline))
-
-template <class L>
-HEIRMARK_INLINE void quarter(typename L::V& a, typename L::V& b, typename L::V& c, typename L::V& d) {
-  a = L::add(a, b);
-  d = L::template rotate<16>(L::xor_(d, a));
-  c = L::add(c, d);
-  b = L::template rotate<12>(L::xor_(b, c));
-  a = L::add(a, b);
-  d = L::template rotate<8>(L::xor_(d, a));
-  c = L::add(c, d);
-  b = L::template rotate<7>(L::xor_(b, c));
-}
-
-template <class L>
-HEIRMARK_INLINE void rounds(typename L::V (&x)[16]) {
-  for (int round = 0; round < 10; ++round) {
-    quarter<L>(x[0], x[4], x[8], x[12]);
-    quarter<L>(x[1], x[5], x[9], x[13]);
-    quarter<L>(x[2], x[6], x[10], x[14]);
-    quarter<L>(x[3], x[7], x[11], x[15]);
-    quarter<L>(x[0], x[5], x[10], x[15]);
-    quarter<L>(x[1], x[6], x[11], x[12]);
-    quarter<L>(x[2], x[7], x[8], x[13]);
-    quarter<L>(x[3], x[4], x[9], x[14]);
-  }
-}
 
 /// Kernel::words. The final addition is made for all sixteen words, then each lane chooses its own.
 template <class L>
@@ -51,7 +26,7 @@ HEIRMARK_INLINE void lane_words(const core::KeyWords& key, core::Domain domain, 
     for (int k = 0; k < 4; ++k) x[k] = L::set(core::kSigma[k]);
     for (int k = 0; k < 8; ++k) x[4 + k] = L::set(key.w[k]);
     for (int k = 0; k < 4; ++k) x[12 + k] = columns.window[k] == nullptr ? pad : L::load(columns.window[k] + i);
-    rounds<L>(x);
+    core::lane_rounds<L>(x);
     V row[8];
     for (int k = 0; k < 4; ++k) {
       row[k] = x[k];
@@ -65,7 +40,7 @@ HEIRMARK_INLINE void lane_words(const core::KeyWords& key, core::Domain domain, 
     x[13] = L::set(0);
     x[14] = L::set(domain.w[0]);
     x[15] = L::set(domain.w[1]);
-    rounds<L>(x);
+    core::lane_rounds<L>(x);
     for (int k = 0; k < 4; ++k) x[k] = L::add(x[k], L::set(core::kSigma[k]));
     for (int k = 0; k < 8; ++k) x[4 + k] = L::add(x[4 + k], row[k]);
     x[12] = L::add(x[12], counter);
