@@ -24,8 +24,20 @@ struct WindowHash {
 };
 using WindowSet = std::unordered_set<core::Context, WindowHash>;
 
+/// Tokens of a response that, shown in a prompt of C1, make the next issuance position one that a suspect could recite.
+constexpr int kShownRun = 4;
+
 void add_prompt(WindowSet& shown, std::span<const TokenId> prompt, int h) {
   for (std::size_t t = 0; t < prompt.size(); ++t) shown.insert(core::window_context(prompt.data() + t, t, h));
+}
+
+/// The last kShownRun of the `count` tokens before `end`, or all of them.
+core::Context run_before(const TokenId* end, std::size_t count) { return core::window_context(end, count, kShownRun); }
+
+/// Every run of 0 to kShownRun tokens that a prompt shows with a token after it.
+void add_runs(WindowSet& runs, std::span<const TokenId> prompt) {
+  for (std::size_t t = 0; t < prompt.size(); ++t)
+    for (std::size_t k = 0; k <= std::min<std::size_t>(t, kShownRun); ++k) runs.insert(run_before(prompt.data() + t, k));
 }
 
 core::Context window_at(const IssuedResponse& response, std::uint32_t position, int h) {
@@ -101,8 +113,11 @@ Result<IssuedAnswer> answer_issued(const IssuedQuestion& question) {
 
   // Contexts that are fitted or bet on, in ledger order.
   std::vector<Context> contexts;
-  WindowSet shown;
-  for (const auto& prompt : question.other_prompts) add_prompt(shown, prompt, question.window);
+  WindowSet shown, runs;
+  for (const auto& prompt : question.other_prompts) {
+    add_prompt(shown, prompt, question.window);
+    add_runs(runs, prompt);
+  }
   std::size_t next = 0;
   for (std::uint32_t d = 0; d < ledger.size(); ++d) {
     add_prompt(shown, ledger[d].prompt, question.window);
@@ -110,7 +125,9 @@ Result<IssuedAnswer> answer_issued(const IssuedQuestion& question) {
       const IssuedChoice& choice = live[next];
       if (choice.position >= question.asked[d].size()) continue;
       const bool bet = d >= question.fit_responses;
-      if (choice.window && shown.contains(window_at(ledger[d], choice.position, question.window))) {
+      // A rule on the tokens before the position alone: one that looked at the token itself would choose by the key.
+      if (choice.window ? shown.contains(window_at(ledger[d], choice.position, question.window))
+                        : runs.contains(run_before(ledger[d].tokens.data() + choice.position, choice.position))) {
         answer.tainted += bet;
         continue;
       }

@@ -788,8 +788,13 @@ class Context:
         self.response, self.t, self.kind, self.window, self.phat, self.tainted = response, t, kind, w, phat, tainted
 
 
-def usable_contexts(ledger, key, shown=()):
-    """All usable positions of a ledger in order. `shown` are windows that prompts showed before the ledger."""
+def prompt_runs(lines):
+    """Runs of 0 to 4 tokens that stand in a prompt with a prompt token after them."""
+    return {tuple(line["tokens"][t - k:t]) for line in lines for t in range(line.get("prompt_tokens", 0)) for k in range(min(4, t) + 1)}
+
+
+def usable_contexts(ledger, key, shown=(), runs=()):
+    """All usable positions of a ledger in order. `shown` are windows, and `runs` are runs, that prompts showed before the ledger."""
     h, walks = key.profile.h, []
     for response in ledger:
         tokens, first = response["prompt"] + response["tokens"], len(response["prompt"])
@@ -801,7 +806,7 @@ def usable_contexts(ledger, key, shown=()):
         shown.update(walk[:first])
         for t, w in enumerate(walk[first:]):
             if not on[w] or w in history:
-                out.append(Context(number, t, "issuance", None, response["phat"][t], False))
+                out.append(Context(number, t, "issuance", None, response["phat"][t], tuple(response["tokens"][max(0, t - 4):t]) in runs))
                 continue
             history.add(w)
             if w not in before:
@@ -931,9 +936,9 @@ def c2_bet(phat, samples, choice):
 class Issued:
     """What C2 and C3 have in common: contexts that were asked about, and the fit."""
 
-    def __init__(self, ledger, asked, key, fit, shown):
+    def __init__(self, ledger, asked, key, fit, shown, runs):
         self.ledger, self.key, self.fit, self.asked = ledger, key, fit, asked
-        everything = [c for c in usable_contexts(ledger, key, shown) if c.t < len(asked[c.response])]
+        everything = [c for c in usable_contexts(ledger, key, shown, runs) if c.t < len(asked[c.response])]
         self.bet_on = [c for c in everything if c.response >= fit and not c.tainted]
         self.tainted = sum(c.response >= fit and c.tainted for c in everything)
         self.fit_on = [c for c in everything if c.response < fit and not c.tainted]
@@ -1026,7 +1031,8 @@ class Case:
         if "c1" in self.channels:
             self.text = text_pairs(self.c1_lines, key, self.channels["c1"]["countRule"])
         if uses_ledger(plan):
-            self.issued = Issued(self.ledger, self.asked, key, plan["fitResponses"], prompt_windows(self.c1_lines, key.profile.h))
+            self.issued = Issued(self.ledger, self.asked, key, plan["fitResponses"], prompt_windows(self.c1_lines, key.profile.h),
+                                 prompt_runs(self.c1_lines))
         ln_p, ln_e, done = self.headline(key.live)
         out = {"type": "heirmark/verdict/v1", "date": date, "method": "heirmark-statistics-v1", "alpha": plan["alpha"],
                "multiplicity": plan["multiplicity"], "log10_p": print_p(ln_p), "log10_e": print_e(ln_e), "channels": [], "controls": []}

@@ -36,7 +36,7 @@ class Folder {
 struct Row {
   std::uint64_t seed = 0;
   std::size_t kind = 0;
-  bool marked_prompts = false;
+  Prompts prompts = Prompts::plain;
   std::string profile, count_rule;
   std::uint32_t temperature_milli = 0;
   std::uint64_t multiplicity = 0;
@@ -45,11 +45,11 @@ struct Row {
   std::uint64_t pairs = 0, contexts = 0, tainted = 0;       ///< C1 pairs; contexts bet on; positions left out by taint
 
   static constexpr std::string_view kHeader =
-      "seed\tkind\tmarked_prompts\tprofile\tcount_rule\ttemperature_milli\tmultiplicity\toutcome\tlog10_p\tlog10_e\tcontrol_log10_p\tc1_log10_p\t"
+      "seed\tkind\tprompts\tprofile\tcount_rule\ttemperature_milli\tmultiplicity\toutcome\tlog10_p\tlog10_e\tcontrol_log10_p\tc1_log10_p\t"
       "c2_log10_p\tc3_log10_p\tpairs\tcontexts\ttainted\n";
   [[nodiscard]] std::string line() const {
     std::ostringstream out;
-    out << seed << '\t' << kKinds.at(kind).name << '\t' << marked_prompts << '\t' << profile << '\t' << count_rule << '\t' << temperature_milli << '\t'
+    out << seed << '\t' << kKinds.at(kind).name << '\t' << kPrompts.at(static_cast<std::size_t>(prompts)) << '\t' << profile << '\t' << count_rule << '\t' << temperature_milli << '\t'
         << multiplicity << '\t' << outcome << '\t' << log10_p << '\t' << log10_e << '\t' << control_log10_p << '\t' << c1_log10_p << '\t' << c2_log10_p
         << '\t' << c3_log10_p << '\t' << pairs << '\t' << contexts << '\t' << tainted << '\n';
     return out.str();
@@ -71,10 +71,10 @@ inline Row run(std::uint64_t seed, const fs::path& scratch, bool guilty = false)
   Row row;
   row.seed = seed;
   row.kind = guilty ? kGuilty : static_cast<std::size_t>(seed % kInnocentKinds);
-  row.marked_prompts = seed / kInnocentKinds % 2 == 1;
+  row.prompts = static_cast<Prompts>(seed / kInnocentKinds % 3);
   const Profile& profile = rng.below(2) == 0 ? profiles::standard_2026_11() : profiles::window_only_2026_11();
   const CountRule rule = std::array{CountRule::distinct, CountRule::distinct, CountRule::sqrt2, CountRule::log2}[rng.below(4)];
-  const World world(rng, profile, row.marked_prompts);
+  const World world(rng, profile, row.prompts);
   const auto suspect = make_suspect(row.kind, world, rng);
   row.profile = profile.name;
   row.count_rule = count_rule_name(rule);

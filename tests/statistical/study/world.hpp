@@ -167,30 +167,37 @@ class Provider {
   Sampler sampler_;
 };
 
+/// What prompts show. Seeds take them in turn.
+enum class Prompts {
+  plain,   ///< nothing of the provider's
+  marked,  ///< C1: text marked under the audited key; the ledger: every second prompt goes on with the conversation before it
+  shown,   ///< C1: responses of the audited ledger; the ledger as in `marked`
+};
+inline constexpr std::array<const char*, 3> kPrompts{"plain", "marked", "shown"};
+
 /// What the auditor and the suspect meet in one audit.
 struct World {
   Teacher teacher;
   Opening opening;
   std::vector<Text> prompts;               ///< of C1
   std::vector<IssuedResponse> ledger;
-  bool marked_prompts;                     ///< prompts of C1 and of the ledger hold text marked under the audited key
 
-  World(kit::Rng& rng, const Profile& profile, bool with_marked_prompts)
-      : teacher(rng.next()), opening(make_opening(rng, profile, "study")), marked_prompts(with_marked_prompts) {
+  World(kit::Rng& rng, const Profile& profile, Prompts kind) : teacher(rng.next()), opening(make_opening(rng, profile, "study")) {
     Provider provider(teacher, opening);
-    for (int i = 0; i < 6; ++i) {
-      Text start{static_cast<TokenId>(rng.below(kVocab)), static_cast<TokenId>(rng.below(kVocab))};
-      prompts.push_back(marked_prompts ? provider.marked(std::move(start), 14, rng) : teacher.unmarked(std::move(start), 6, rng));
-    }
     for (std::uint32_t d = 0; d < 9; ++d) {
-      // With marked prompts every second request goes on with the conversation before it: its prompt holds that response.
       Text prompt;
-      if (marked_prompts && d % 2 == 1) {
+      if (kind != Prompts::plain && d % 2 == 1) {
         prompt = ledger.back().prompt;
         prompt.insert(prompt.end(), ledger.back().tokens.begin(), ledger.back().tokens.end());
       }
       for (int k = 0; k < 3; ++k) prompt.push_back(static_cast<TokenId>(rng.below(kVocab)));
       ledger.push_back(provider.respond(std::move(prompt), 10, d / 2 % 2, rng));
+    }
+    for (std::size_t i = 0; i < 6; ++i) {
+      Text start{static_cast<TokenId>(rng.below(kVocab)), static_cast<TokenId>(rng.below(kVocab))};
+      if (kind == Prompts::shown) start.insert(start.end(), ledger[i + 3].tokens.begin(), ledger[i + 3].tokens.end());
+      else start = kind == Prompts::marked ? provider.marked(std::move(start), 14, rng) : teacher.unmarked(std::move(start), 6, rng);
+      prompts.push_back(std::move(start));
     }
   }
 };

@@ -136,7 +136,14 @@ TEST_CASE("computing a verdict can be stopped") {
 
 TEST_CASE("C2 and C3 of a whole audit are what a naive program finds") {
   // Everything again from the case's files: which contexts count, the fit, the bets, the documents, the accounts.
-  const world::World w({.seed = 7, .responses = 40, .tokens = 16});
+  world::World w({.seed = 7, .responses = 40, .tokens = 16});
+  const auto piece = [&](std::size_t d, std::ptrdiff_t from, std::ptrdiff_t to) {
+    const auto& tokens = w.ledger[d].tokens;
+    w.prompts.emplace_back(tokens.begin() + from, tokens.begin() + to);
+  };
+  piece(7, 0, 16);   // prompts of C1 that show a response, its beginning, its middle
+  piece(9, 0, 3);
+  piece(12, 3, 11);
   world::FakeSuspect suspect(w, {.issued = 0.8, .accounts = {"carol"}});
   world::Folder folder;
   const auto audit = world::audit_of(w, suspect, folder.path(), all_channels(), 1, [](PlanRequest& request) { request.fit_responses = 5; });
@@ -162,7 +169,14 @@ TEST_CASE("C2 and C3 of a whole audit are what a naive program finds") {
     }
   };
   for (const auto& prompt : prompts) show(prompt);
-  std::size_t next = 0, n = 0;
+  const auto recited = [&](const std::vector<TokenId>& tokens, std::size_t t) {  // do the last four tokens stand in a prompt, with one after them?
+    const std::vector<TokenId> run(tokens.begin() + static_cast<std::ptrdiff_t>(t - std::min<std::size_t>(t, 4)), tokens.begin() + static_cast<std::ptrdiff_t>(t));
+    for (const auto& prompt : prompts)
+      for (std::size_t at = 0; at + run.size() < prompt.size(); ++at)
+        if (std::equal(run.begin(), run.end(), prompt.begin() + static_cast<std::ptrdiff_t>(at))) return true;
+    return false;
+  };
+  std::size_t next = 0, n = 0, recitals = 0;
   std::vector<naive::Position> fit;
   std::vector<std::vector<naive::Position>> documents;
   for (std::size_t d = 0; d < w.ledger.size(); ++d) {
@@ -173,6 +187,10 @@ TEST_CASE("C2 and C3 of a whole audit are what a naive program finds") {
     for (; next < choices.size() && choices[next].response == d; ++next) {
       const std::size_t t = choices[next].position, end = w.ledger[d].prompt.size() + t;
       if (choices[next].window && shown.contains({all[end - 2], all[end - 1]})) continue;
+      if (!choices[next].window && recited(w.ledger[d].tokens, t)) {
+        recitals += t > 0 && d >= 5;
+        continue;
+      }
       naive::Position position{{}, {}, answers[d][t].samples, choices[next].choice, choices[next].window};
       for (const auto& entry : w.ledger[d].phat[t]) position.log.push_back({entry.token, entry.p});
       for (const auto& entry : answers[d][t].top) position.top.push_back({entry.token, entry.nlp});
@@ -198,6 +216,7 @@ TEST_CASE("C2 and C3 of a whole audit are what a naive program finds") {
   };
   const VerdictChannel& c2 = audit->verdict.channels[1];
   const VerdictChannel& c3 = audit->verdict.channels[2];
+  CHECK(recitals > 5);
   CHECK(c3.n == n);
   CHECK(number(c3.alpha) == Approx(static_cast<double>(alpha)).margin(1e-9));
   CHECK(c2.log10_e == stats::log10_e_string(bets(false, "")));

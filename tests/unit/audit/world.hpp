@@ -205,6 +205,7 @@ struct Guilt {
   std::vector<std::uint32_t> members{700};  ///< whose choices it learned
   double text = 0;                          ///< share of window positions at which it takes the key's best candidate
   double copy = 0;                          ///< nats by which it prefers what followed the same window earlier in what it is shown
+  std::vector<std::vector<TokenId>> remembers{};  ///< texts that it was shown by other queries: it copies from them too
 };
 
 class FakeSuspect : public Suspect {
@@ -242,9 +243,14 @@ class FakeSuspect : public Suspect {
     for (int i = 0; i < 4; ++i) weights[static_cast<TokenId>(mix(before, 77 + static_cast<std::uint64_t>(i)) % world_.suspect.vocab)] += 0.01;
     if (const auto found = learned_.find(mix(before, 5)); found != learned_.end())
       for (const TokenId token : found->second) weights[token] *= std::exp(guilt_.issued);
-    if (guilt_.copy > 0 && before.size() >= 2)
-      for (std::size_t t = 2; t < before.size(); ++t)
-        if (before[t - 2] == before[before.size() - 2] && before[t - 1] == before[before.size() - 1]) weights[before[t]] = (weights[before[t]] + 0.01) * std::exp(guilt_.copy);
+    const auto copy_from = [&](std::span<const TokenId> text) {
+      for (std::size_t t = 2; t < text.size(); ++t)
+        if (text[t - 2] == before[before.size() - 2] && text[t - 1] == before[before.size() - 1]) weights[text[t]] = (weights[text[t]] + 0.01) * std::exp(guilt_.copy);
+    };
+    if (guilt_.copy > 0 && before.size() >= 2) {
+      copy_from(before);
+      for (const auto& text : guilt_.remembers) copy_from(text);
+    }
     double sum = 0.02;
     for (const auto& entry : weights) sum += entry.second;
     std::vector<std::pair<TokenId, double>> out;
@@ -304,6 +310,27 @@ class FakeSuspect : public Suspect {
   core::KeyWords coin_{};
 };
 
+/// A response to the prompt as the key wrote it: every token at a usable position is the key's choice.
+inline IssuedResponse written(const World& w, IssuedResponse response, std::size_t tokens, std::mt19937_64& rng) {
+  response.tokens.clear();
+  response.phat.clear();
+  for (std::size_t t = 0; t < tokens; ++t) {
+    w.extend(response, 1, rng);
+    const auto choices = issued_choices(w.opening(), {&response, 1}).value();
+    if (!choices.empty() && choices.back().position == t && choices.back().choice >= 0)
+      response.tokens.back() = response.phat.back()[static_cast<std::size_t>(choices.back().choice)].token;
+  }
+  return response;
+}
+
+/// A ledger as the key wrote it.
+inline World written_world(std::uint64_t seed, std::size_t responses, std::size_t tokens) {
+  World w({.seed = seed, .responses = responses, .tokens = tokens});
+  std::mt19937_64 rng(seed);
+  for (IssuedResponse& response : w.ledger) response = written(w, response, tokens, rng);
+  return w;
+}
+
 // A ledger whose prompts hold text of the same key: each prompt is a stretch of marked text, and the response runs through the same
 // windows again. A suspect that copies from its prompt then names the key's choice without having learned anything.
 inline World copied_world(std::uint64_t seed, std::size_t responses = 40, std::size_t tokens = 12) {
@@ -311,16 +338,9 @@ inline World copied_world(std::uint64_t seed, std::size_t responses = 40, std::s
   std::mt19937_64 rng(seed);
   std::vector<IssuedResponse> ledger;
   for (const IssuedResponse& base : w.ledger) {
-    IssuedResponse marked = base;  // written by the key: every token is the key's choice
+    IssuedResponse marked = base;
     marked.prompt.resize(2);
-    marked.tokens.clear();
-    marked.phat.clear();
-    for (int t = 0; t < static_cast<int>(tokens); ++t) {
-      w.extend(marked, 1, rng);
-      const auto choices = issued_choices(w.opening(), {&marked, 1}).value();
-      if (!choices.empty() && choices.back().position == static_cast<std::uint32_t>(t) && choices.back().choice >= 0)
-        marked.tokens.back() = marked.phat.back()[static_cast<std::size_t>(choices.back().choice)].token;
-    }
+    marked = written(w, std::move(marked), tokens, rng);
     IssuedResponse response = base;
     response.prompt = marked.prompt;
     response.prompt.insert(response.prompt.end(), marked.tokens.begin(), marked.tokens.end());
