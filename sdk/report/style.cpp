@@ -36,7 +36,8 @@ tbody tr + tr > * { border-top: 1px solid #d4d4d0; }
 tr { break-inside: avoid; }
 thead { break-after: avoid; }
 tbody tr:first-child { break-before: avoid; }
-td.txt, th.txt, td { overflow-wrap: anywhere; }
+td.txt, th.txt { min-width: 4.6em; }
+tbody .txt:first-child { min-width: 7.5em; }
 .key { white-space: nowrap; overflow-wrap: normal; }
 .num { text-align: right; font-variant-numeric: lining-nums tabular-nums; white-space: nowrap; }
 table.keep { break-inside: avoid; }
@@ -96,7 +97,7 @@ svg .halo { stroke: #fff; stroke-width: 7; }
 svg .live { stroke: #000; stroke-width: 2.4; }
 svg .live-tip { fill: #000; }
 @media (max-width: 40rem) { body { padding: 1.2rem; margin: 0; } .columns { grid-template-columns: 1fr; } nav ol { columns: 1; } table { display: block; overflow-x: auto; } }
-@page { margin: 19mm 20mm 20mm 23mm;
+@page { margin: 16mm 20mm 17mm 23mm;
   @top-left { content: "Audit report"; font: 8.5pt Charter, "Times New Roman", "Liberation Serif", serif; color: #333; }
   @bottom-right { content: "Page " counter(page) " of " counter(pages); font: 8.5pt Charter, "Times New Roman", "Liberation Serif", serif; color: #333; }
   @bottom-left { content: )css")
@@ -107,7 +108,7 @@ svg .live-tip { fill: #000; }
       .add(R"css(; font: 8.5pt Charter, "Times New Roman", "Liberation Serif", serif; color: #333; }
 }
 @media print {
-  html { background: #fff; font-size: 11.6pt; }
+  html { background: #fff; font-size: 11.2pt; }
   body { margin: 0; padding: 0; max-width: none; font-size: 1rem; line-height: 1.38; }
   .summary { break-after: page; }
   h2.break { break-before: page; border-top: 0; padding-top: 0; margin-top: 0; }
