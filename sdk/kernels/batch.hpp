@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <heirmark/sampler.hpp>
+#include <heirmark/device_sampler.hpp>
 
 #include "core/context.hpp"
 #include "core/stream.hpp"
@@ -17,22 +17,6 @@ inline constexpr std::uint32_t kChunk = 4;                             ///< stri
 inline constexpr std::uint32_t kChunkTokens = kChunk * kBinsPerThread; ///< tokens behind one delegate: 32
 inline constexpr std::uint32_t kMaxSlices = 64;
 inline constexpr std::uint32_t kMaxCandidates = 4;
-
-/// What one row asks for. 64 bytes.
-struct DeviceRow {
-  float temperature = 1.0f;           ///< 0 (greedy), or 1e-3 .. 1e3
-  float min_p = 0.0f;                 ///< 0 (off) .. 1
-  float top_p = 1.0f;                 ///< (0, 1]; 1: off
-  std::uint32_t top_k = 0;            ///< 0: off
-  std::uint32_t mode = static_cast<std::uint32_t>(Mode::marked);
-  std::uint32_t account_slot = 0;     ///< which issuance subkey
-  std::uint32_t position = 0;         ///< of the token in its response, 0 .. 2^32 - 2
-  std::uint32_t window_repeated = 0;  ///< not 0: the window is in the request's history
-  std::uint32_t window[4] = {kNoToken, kNoToken, kNoToken, kNoToken};  ///< the last h tokens at the end, padding before them
-  RequestId request_id;
-  std::uint32_t reserved = 0;
-};
-static_assert(sizeof(DeviceRow) == 64);
 
 /// The keys of a sampler, in memory of the device. Slots of accounts follow one another in `issuance`.
 struct KeyTable {
@@ -87,7 +71,7 @@ struct Shape {
 struct Workspace {
   std::uint32_t* tickets = nullptr;  ///< one a row
   SliceResult* slices = nullptr;     ///< kMaxSlices a row
-  float* delegates = nullptr;        ///< shape.delegates() a row; may be null if no row truncates
+  float* delegates = nullptr;        ///< shape.delegates() a row; may be null if no row truncates and nobody wants top tokens
 };
 
 struct Batch {
@@ -101,6 +85,7 @@ struct Batch {
   bool log_probs = false;
   Workspace workspace;
   Sampled* out = nullptr;
+  TopTokens* top = nullptr;  ///< null: nobody wants them; else every row has delegates
 };
 
 }  // namespace heirmark::kernels

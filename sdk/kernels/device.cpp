@@ -1,11 +1,17 @@
-// The build without CUDA: there is never a device.
+// A build without CUDA.
 #include "kernels/device.hpp"
-#include "kernels/sample.hpp"
 
 namespace heirmark::kernels {
+namespace {
+constexpr const char* kNone = "this build has no CUDA";
+}
 
 bool device_available() noexcept { return false; }
-
-const char* launch_sample(const Batch&, DType, bool, void*) noexcept { return "this build has no CUDA kernels"; }
+const char* device_processors(int, std::uint32_t&) noexcept { return kNone; }
+DeviceKeys::~DeviceKeys() = default;
+const char* DeviceKeys::load(int, const KeyTable&, std::span<const core::KeyWords>) noexcept { return kNone; }
+const char* launch_sample(const Batch&, DType, bool, int, void*) noexcept { return kNone; }
+const char* launch_zeros(void*, std::size_t, int, void*) noexcept { return kNone; }
+const char* launch_taken(const std::uint32_t*, const TokenId*, const Sampled*, std::uint32_t*, std::uint32_t, int, void*) noexcept { return kNone; }
 
 }  // namespace heirmark::kernels

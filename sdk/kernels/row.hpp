@@ -8,6 +8,7 @@
 #include "kernels/logits.hpp"
 #include "kernels/pass.hpp"
 #include "kernels/race.hpp"
+#include "kernels/top.hpp"
 #include "kernels/truncate.hpp"
 
 namespace heirmark::kernels {
@@ -53,7 +54,7 @@ HEIRMARK_HD_INLINE Task<D> task_of(const Batch& batch, std::uint32_t index) {
   task.greedy = !good || asked.temperature == 0 || asked.mode == static_cast<std::uint32_t>(Mode::greedy);
   task.truncated = kTruncation && !task.greedy && truncates(task.limits);
   if (!task.greedy) task.slope = kLog2E / asked.temperature;
-  if (task.truncated) task.delegates = batch.workspace.delegates + std::uint64_t{index} * batch.shape.delegates();
+  if (task.truncated || (kTruncation && batch.top != nullptr)) task.delegates = batch.workspace.delegates + std::uint64_t{index} * batch.shape.delegates();
   return task;
 }
 
@@ -119,7 +120,7 @@ HEIRMARK_HD_COLD std::uint32_t race_of_few(X& x, const Batch& batch, const RowDa
 
 /// The token of a row that draws.
 template <DType D, bool kTruncation, class X, class S>
-HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, const Task<D>& task, const Resolved& resolved, float greatest, float total, S& shared) {
+HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t index, const Task<D>& task, const Resolved& resolved, float greatest, float total, S& shared) {
   const Exponential exponential(task.asked.temperature, greatest);
   Kept kept;
   std::uint32_t bin = 0xFFFFFFFFu;
@@ -136,6 +137,12 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, const Task<D>& t
       if (task.truncated) kept = truncate(x, task.row, batch.shape, task.delegates, task.limits, exponential, static_cast<double>(total), shared.exact, shared.truncate);
     }
     if (kept.listed != 0) {
+      if constexpr (kTruncation) {
+        if (batch.top != nullptr) {
+          const std::uint64_t mass = sum_masses(x, kept.listed, exponential, shared.exact, shared.truncate);
+          write_top(x, kept.listed, mass, exponential, shared.exact, batch.top[index]);
+        }
+      }
       masses_of_list(x, kept.listed, exponential, shared.exact);
     } else {
       exact_masses(x, task.row, exponential, kept.keep, shared.exact.masses);
@@ -143,7 +150,11 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, const Task<D>& t
     apply_rule(x, batch.scheme, resolved.rule, resolved.mark, shared.exact);
     bin = exact_race(x, *resolved.noise, shared.exact.masses);
   }
-  return inner_draw(x, task.row, exponential, kept.keep, *resolved.noise, bin);
+  const std::uint32_t token = inner_draw(x, task.row, exponential, kept.keep, *resolved.noise, bin);
+  if constexpr (kTruncation) {
+    if (batch.top != nullptr && kept.listed == 0) top_of_row(x, task.row, batch.shape, task.delegates, exponential, kept.keep, shared.exact, shared.truncate, batch.top[index]);
+  }
+  return token;
 }
 
 /// The row's token from its slices, which are in shared.slices.
@@ -159,6 +170,7 @@ HEIRMARK_HD_COLD void finish_row(X& x, const Batch& batch, std::uint32_t index, 
   }
   RowStatus status = resolved.status;
   std::uint32_t token = 0xFFFFFFFFu;
+  bool drawn = false;
   if (status != RowStatus::bad_parameter) {
     // -FLT_MAX may stand for "none": then the row is looked at once more.
     const bool none = greatest == kLeastLogit && find(x, task.row, [](float logit) { return is_finite(logit); }) == 0xFFFFFFFFu;
@@ -168,12 +180,16 @@ HEIRMARK_HD_COLD void finish_row(X& x, const Batch& batch, std::uint32_t index, 
     } else if (none) {
       status = RowStatus::no_finite_logit;
     } else if (!resolved.greedy) {
-      token = draw<D, kTruncation>(x, batch, task, resolved, greatest, total, shared);
+      token = draw<D, kTruncation>(x, batch, index, task, resolved, greatest, total, shared);
+      drawn = true;
     } else if (resolved.rule == marks::RuleKind::greenlist) {
       token = greenlist_greedy(x, task.row, batch.scheme, *resolved.mark, shared.exact);
     } else {
       token = greatest == kLeastLogit ? find(x, task.row, [](float logit) { return logit == kLeastLogit; }) : first;
     }
+  }
+  if constexpr (kTruncation) {
+    if (batch.top != nullptr && !drawn) write_single(x, token, batch.top[index]);
   }
   x.each([&](unsigned t) {
     if (t != 0) return;

@@ -1,8 +1,10 @@
-#include "kernels/sample.hpp"
+// The kernels of sampling, and the host code that launches them.
+#include <cstring>
 
 #include "kernels/device.hpp"
 #include "kernels/device_block.cuh"
 #include "kernels/row.hpp"
+#include "kernels/taken.hpp"
 
 namespace heirmark::kernels {
 namespace {
@@ -35,22 +37,112 @@ void launch(const Batch& batch, bool truncation, cudaStream_t stream) {
     sample_kernel<D, false><<<blocks, kThreads, 0, stream>>>(batch);
   }
 }
+
+__global__ void taken_kernel(const std::uint32_t* first, const TokenId* draft, const Sampled* sampled, std::uint32_t* taken, std::uint32_t count) {
+  if (const std::uint32_t d = blockIdx.x * blockDim.x + threadIdx.x; d < count) taken[d] = taken_of(first, draft, sampled, d);
+}
+
+const char* words_of(cudaError_t error) noexcept { return error == cudaSuccess ? nullptr : cudaGetErrorString(error); }
+
+/// Makes a device the thread's, and afterwards the one that was before.
+class OnDevice {
+ public:
+  explicit OnDevice(int device) noexcept {
+    error_ = cudaGetDevice(&before_);
+    if (error_ == cudaSuccess && before_ != device) {
+      error_ = cudaSetDevice(device);
+      changed_ = error_ == cudaSuccess;
+    }
+  }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+  ~OnDevice() {
+    if (changed_) (void)cudaSetDevice(before_);
+  }
+  [[nodiscard]] cudaError_t error() const noexcept { return error_; }
+
+ private:
+  int before_ = 0;
+  bool changed_ = false;
+  cudaError_t error_ = cudaSuccess;
+};
+
+/// What a launch left behind. The runtime keeps the last error for whoever asks next: it is taken away.
+const char* launched() noexcept { return words_of(cudaGetLastError()); }
 }  // namespace
 
-const char* launch_sample(const Batch& batch, DType dtype, bool truncation, void* stream) noexcept {
+bool device_available() noexcept {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error != cudaSuccess) (void)cudaGetLastError();
+  return error == cudaSuccess && count > 0;
+}
+
+const char* device_processors(int device, std::uint32_t& processors) noexcept {
+  int count = 0;
+  const cudaError_t error = cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+  if (error != cudaSuccess) {
+    (void)cudaGetLastError();
+    return words_of(error);
+  }
+  processors = static_cast<std::uint32_t>(count);
+  return nullptr;
+}
+
+const char* DeviceKeys::load(int device, const KeyTable& table, std::span<const core::KeyWords> issuance) noexcept {
+  const OnDevice on(device);
+  if (on.error() != cudaSuccess) return words_of(on.error());
+  const std::size_t bytes = sizeof table + issuance.size_bytes();
+  void* memory = nullptr;
+  if (const cudaError_t error = cudaMalloc(&memory, bytes); error != cudaSuccess) {
+    (void)cudaGetLastError();
+    return words_of(error);
+  }
+  memory_ = memory;
+  bytes_ = bytes;
+  device_ = device;
+  KeyTable copy = table;
+  copy.accounts = static_cast<std::uint32_t>(issuance.size());
+  copy.issuance = reinterpret_cast<const core::KeyWords*>(static_cast<std::byte*>(memory) + sizeof table);
+  cudaError_t error = cudaMemcpy(memory, &copy, sizeof copy, cudaMemcpyHostToDevice);
+  if (error == cudaSuccess) error = cudaMemcpy(static_cast<std::byte*>(memory) + sizeof table, issuance.data(), issuance.size_bytes(), cudaMemcpyHostToDevice);
+  explicit_bzero(&copy, sizeof copy);
+  if (error != cudaSuccess) (void)cudaGetLastError();
+  return words_of(error);
+}
+
+DeviceKeys::~DeviceKeys() {
+  if (memory_ == nullptr) return;
+  const OnDevice on(device_);
+  (void)cudaMemset(memory_, 0, bytes_);
+  (void)cudaFree(memory_);  // waits for what still runs
+}
+
+const char* launch_sample(const Batch& batch, DType dtype, bool truncation, int device, void* stream) noexcept {
+  const OnDevice on(device);
+  if (on.error() != cudaSuccess) return words_of(on.error());
   const auto cuda_stream = static_cast<cudaStream_t>(stream);
   switch (dtype) {
     case DType::float32: launch<DType::float32>(batch, truncation, cuda_stream); break;
     case DType::bfloat16: launch<DType::bfloat16>(batch, truncation, cuda_stream); break;
     case DType::float16: launch<DType::float16>(batch, truncation, cuda_stream); break;
   }
-  const cudaError_t error = cudaGetLastError();
-  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+  return launched();
 }
 
-bool device_available() noexcept {
-  int count = 0;
-  return cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
+const char* launch_zeros(void* data, std::size_t bytes, int device, void* stream) noexcept {
+  const OnDevice on(device);
+  if (on.error() != cudaSuccess) return words_of(on.error());
+  return words_of(cudaMemsetAsync(data, 0, bytes, static_cast<cudaStream_t>(stream)));
+}
+
+const char* launch_taken(const std::uint32_t* first, const TokenId* draft, const Sampled* sampled, std::uint32_t* taken, std::uint32_t count, int device,
+                         void* stream) noexcept {
+  const OnDevice on(device);
+  if (on.error() != cudaSuccess) return words_of(on.error());
+  constexpr std::uint32_t kBlock = 128;
+  taken_kernel<<<(count + kBlock - 1) / kBlock, kBlock, 0, static_cast<cudaStream_t>(stream)>>>(first, draft, sampled, taken, count);
+  return launched();
 }
 
 }  // namespace heirmark::kernels

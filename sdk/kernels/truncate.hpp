@@ -11,13 +11,13 @@
 #include "kernels/exact.hpp"
 #include "kernels/logits.hpp"
 #include "kernels/pass.hpp"
+#include "marks/masses.hpp"
 
 namespace heirmark::kernels {
 
 inline constexpr std::uint32_t kListedChunks = 1024;
 inline constexpr std::uint32_t kOrderKeyBits = 32 + kIdBits;
-inline constexpr double kMassUnit = 0x1p40;  ///< m_v = floor(2^40 e_v)
-inline constexpr double kNoMass = 27.8;      ///< nats: e^-27.8 < 2^-40
+using marks::kMassUnit, marks::kNoMass, marks::mass_of;
 inline constexpr double kTotalError = 3e-4;  ///< relative, of the float32 total
 
 /// Shared memory beside ExactMemory.
@@ -42,8 +42,6 @@ struct Kept {
   Keep keep;
   std::uint32_t listed = 0;  ///< so many, all of them, are in memory.list in order; 0: not listed
 };
-
-HEIRMARK_HD_INLINE std::uint64_t mass_of(double e) { return static_cast<std::uint64_t>(core::d_mul(e, kMassUnit)); }
 
 /// The masses before a token that stays are fewer than this: ceil(share total / 2^32), share = floor(2^32 top_p). At least 1: the first token stays.
 HEIRMARK_HD_INLINE std::uint64_t mass_limit(double top_p, std::uint64_t total) {

@@ -12,6 +12,7 @@
 
 namespace heirmark::marks {
 namespace {
+__extension__ using Wide = unsigned __int128;
 constexpr double kNone = -std::numeric_limits<double>::infinity();
 
 /// x_v = logit_v / T, -inf for NaN.
@@ -44,9 +45,9 @@ std::vector<double> reference_kept(std::span<const float> logits, const Filter& 
     const auto mass = [&](std::uint32_t v) { return static_cast<std::uint64_t>(e[v] * 0x1p40); };
     std::uint64_t total = 0, before = 0;
     for (const std::uint32_t v : order) total += mass(v);
-    const auto limit = static_cast<unsigned __int128>(static_cast<std::uint64_t>(filter.top_p * 0x1p32)) * total;
+    const auto limit = static_cast<Wide>(static_cast<std::uint64_t>(filter.top_p * 0x1p32)) * total;
     std::size_t count = 0;
-    for (; count < order.size() && (count == 0 || static_cast<unsigned __int128>(before) << 32 < limit); ++count) before += mass(order[count]);
+    for (; count < order.size() && (count == 0 || static_cast<Wide>(before) << 32 < limit); ++count) before += mass(order[count]);
     order.resize(count);
   }
   std::vector<double> kept(x.size());
@@ -106,6 +107,25 @@ double reference_log_prob(std::span<const float> logits, double temperature, std
   for (const double value : x)
     if (value != kNone) sum += core::exp_neg(value - top);
   return x[token] - top - core::dlog(sum);
+}
+
+std::vector<Share> reference_top(std::span<const float> logits, const Filter& filter, std::size_t count) {
+  const std::vector<double> kept = reference_kept(logits, filter);
+  const auto mass = [&](std::uint32_t v) { return static_cast<std::uint64_t>(kept[v] * 0x1p40); };
+  std::vector<std::uint32_t> order;
+  std::uint64_t total = 0;
+  for (std::uint32_t v = 0; v < kept.size(); ++v) {
+    total += mass(v);
+    if (mass(v) > 0) order.push_back(v);
+  }
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return logits[a] > logits[b]; });
+  std::vector<Share> out;
+  for (const std::uint32_t v : order) {
+    const auto p = static_cast<std::uint64_t>((static_cast<Wide>(mass(v)) << 32) / total);
+    if (p == 0 || out.size() == count) break;
+    out.push_back({v, static_cast<std::uint32_t>(std::min<std::uint64_t>(p, 0xFFFFFFFFu))});
+  }
+  return out;
 }
 
 }  // namespace heirmark::marks

@@ -25,4 +25,8 @@ namespace heirmark::marks {
 /// x_token - ln(sum of exp x_v) over all finite tokens.
 [[nodiscard]] double reference_log_prob(std::span<const float> logits, double temperature, std::uint32_t token);
 
+/// The first `count` tokens of the order that survive truncation and have p > 0, each with p = min(2^32 - 1, floor(2^32 m_v / Q)).
+struct Share { std::uint32_t token, p; };
+[[nodiscard]] std::vector<Share> reference_top(std::span<const float> logits, const Filter& filter, std::size_t count);
+
 }  // namespace heirmark::marks

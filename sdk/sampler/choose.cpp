@@ -81,6 +81,7 @@ std::optional<RowResult> Choice::unusual(float greatest) const {
   if (greatest > 0) {
     result.kind = RowResult::Kind::infinite_logit;
     result.token = kernel_.find(row_, greatest);
+    if (task_.top != nullptr) task_.top->token[0] = {result.token, 0xFFFFFFFFu};
   }
   return result;
 }
@@ -325,6 +326,10 @@ RowResult Choice::run() {
     result.token = tournament ? dense_tournament(greatest) : *bounded_race(bounded, greatest, {});
   }
   result.log_prob = task_.log_prob ? log_prob(result.token, bounded, temperature) : std::numeric_limits<float>::quiet_NaN();
+  if (task_.top != nullptr) {
+    if (task_.greedy) task_.top->token[0] = {result.token, 0xFFFFFFFFu};
+    else top_tokens(kernel_, row_, filter, greatest, w_, *task_.top);
+  }
   return result;
 }
 }  // namespace

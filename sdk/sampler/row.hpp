@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include <heirmark/sampler.hpp>
+#include <heirmark/device_sampler.hpp>
 
 #include "core/half.hpp"
 #include "core/hd.hpp"
@@ -39,6 +39,7 @@ struct RowTask {
   marks::Filter filter;
   bool greedy = false;    ///< argmax; only a greenlist rule then uses keys.mark
   bool log_prob = false;
+  TopTokens* top = nullptr;  ///< null: nobody wants them
   marks::Rule rule;
   marks::RowKeys keys;
 };

@@ -2,6 +2,11 @@
 #include <heirmark/sampler.hpp>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "core/context.hpp"
+#include "sampler/sequence_steps.hpp"
 
 namespace heirmark {
 namespace {
@@ -28,4 +33,41 @@ void Sequence::record(const Window& window) {
   sorted_ = history_.size();
 }
 
+namespace sampler {
+
+Sequence SequenceSteps::begin(const RequestId& request_id, std::span<const TokenId> prompt, std::uint32_t account_slot) {
+  Sequence sequence;
+  sequence.request_id_ = request_id;
+  sequence.account_slot_ = account_slot;
+  const std::size_t count = std::min(prompt.size(), sequence.last_.size());
+  std::copy(prompt.end() - static_cast<std::ptrdiff_t>(count), prompt.end(), sequence.last_.end() - static_cast<std::ptrdiff_t>(count));
+  return sequence;
+}
+
+DeviceRow SequenceSteps::row(const Sequence& sequence, const SamplingParams& params, int window) {
+  DeviceRow row;
+  row.temperature = params.temperature;
+  row.min_p = params.min_p;
+  row.top_p = params.top_p;
+  row.top_k = params.top_k;
+  row.mode = static_cast<std::uint32_t>(params.mode);
+  row.account_slot = sequence.account_slot_;
+  row.position = sequence.position_;
+  row.request_id = sequence.request_id_;
+  const core::Context context = core::window_context(sequence.last_.data() + sequence.last_.size(), sequence.last_.size(), window);
+  std::copy(std::begin(context.w), std::end(context.w), row.window);
+  row.window_repeated = sequence.seen({context.w[0], context.w[1], context.w[2], context.w[3]}) ? 1 : 0;
+  return row;
+}
+
+void SequenceSteps::settle(Sequence& sequence, const DeviceRow& row, const Sampled& sampled) {
+  if (sampled.token == kNoToken) return;
+  if (sampled.status == RowStatus::marked) sequence.record({row.window[0], row.window[1], row.window[2], row.window[3]});
+  sequence.accept(sampled.token);
+}
+
+bool SequenceSteps::enter(Sequence& sequence) { return !std::exchange(sequence.in_call_, true); }
+void SequenceSteps::leave(Sequence& sequence) { sequence.in_call_ = false; }
+
+}  // namespace sampler
 }  // namespace heirmark

@@ -8,15 +8,13 @@
 #include <optional>
 
 #include "core/dmath.hpp"
+#include "marks/masses.hpp"
 
 namespace heirmark::sampler {
 namespace {
 __extension__ using Wide = unsigned __int128;
-constexpr double kMassUnit = 0x1p40;
-constexpr double kNoMass = 27.8;  ///< nats below the greatest logit where floor(2^40 e) is surely 0: e^-27.8 < 2^-40
+using marks::kMassUnit, marks::kNoMass, marks::mass_of;
 constexpr double kTotalError = 2e-5;
-
-std::uint64_t mass_of(double e) { return static_cast<std::uint64_t>(core::d_mul(e, kMassUnit)); }
 
 /// A float not above the logit at which x = top - depth.
 float threshold_at(double depth, double temperature, double top) {
@@ -213,6 +211,21 @@ Truncation truncate(const Kernel& kernel, const RowView& row, const marks::Filte
     count = keep_through(w, count, cut(w, count, greatest, limit).last);
   }
   return listed(count);
+}
+
+void top_tokens(const Kernel& kernel, const RowView& row, const marks::Filter& filter, float greatest, Workspace& w, TopTokens& out) {
+  const bool truncates = filter.min_p > 0 || (filter.top_k != 0 && filter.top_k < row.vocab) || filter.top_p < 1;
+  const double top = core::d_div(static_cast<double>(greatest), filter.temperature);
+  // Deeper tokens have no mass.
+  const std::uint32_t count = truncates ? truncate(kernel, row, filter, greatest, false, w).count
+                                        : collect(kernel, row, threshold_at(kNoMass, filter.temperature, top), filter, greatest, w);
+  const std::uint64_t total = total_mass(w, count);
+  const auto listed = static_cast<std::uint32_t>(std::min<std::size_t>(count, TopTokens::kCount));
+  const auto begin = w.order.begin();
+  for (std::uint32_t i = 0; i < count; ++i) w.order[i] = i;
+  std::partial_sort(begin, begin + listed, begin + count, Before{w});
+  for (std::uint32_t i = 0; i < listed; ++i)
+    if (const std::uint32_t p = marks::share_of(mass_of(w.e[w.order[i]]), total); p > 0) out.token[i] = {w.ids[w.order[i]], p};
 }
 
 }  // namespace heirmark::sampler

@@ -33,4 +33,7 @@ struct Truncation {
 /// a band. `greatest` is the row's greatest logit, finite.
 [[nodiscard]] Truncation truncate(const Kernel& kernel, const RowView& row, const marks::Filter& filter, float greatest, bool band_will_do, Workspace& workspace);
 
+/// The likeliest of the tokens that stay, with their shares of the masses (specs/marks.md, "Top tokens").
+void top_tokens(const Kernel& kernel, const RowView& row, const marks::Filter& filter, float greatest, Workspace& workspace, TopTokens& out);
+
 }  // namespace heirmark::sampler

@@ -67,6 +67,7 @@ class DeviceSampler {
     bool log_probs = false;            ///< also return the log-probability of each token
     std::optional<Backend> backend{};  ///< not given: cuda where the build and the machine have it, else cpu
     int device = 0;                    ///< CUDA's number of the device
+    unsigned threads = 1;              ///< CPU threads for one call of the cpu backend; tokens do not depend on it
   };
   /// Fails with `usage` on an impossible option, with `key` when there is no issuance subkey, with `io` if the device asked for does not
   /// answer or has no room for the keys. Waits for the device.
@@ -75,7 +76,7 @@ class DeviceSampler {
   [[nodiscard]] Backend backend() const noexcept;
   [[nodiscard]] const Profile& profile() const noexcept;
 
-  /// Bytes of workspace for batches of up to `rows` rows, or of max_rows.
+  /// Bytes of workspace for batches of up to `rows` rows, or of max_rows. 0 on the cpu, which needs none.
   [[nodiscard]] std::size_t workspace_bytes() const noexcept { return workspace_bytes(max_rows()); }
   [[nodiscard]] std::size_t workspace_bytes(std::uint32_t rows) const noexcept;
   /// Makes a workspace ready, on the stream; once for each workspace, not for each launch. `usage` if it is null or misaligned.

@@ -20,6 +20,10 @@
 
 namespace heirmark {
 
+namespace sampler {
+struct SequenceSteps;
+}
+
 enum class DType : std::uint8_t { float32 = 0, bfloat16 = 1, float16 = 2 };
 
 /// What a row asks for. `marked` lets the coin and the history choose between window and issuance.
@@ -57,7 +61,7 @@ class Sequence {
   void accept(TokenId token);
 
  private:
-  friend class Sampler;
+  friend struct sampler::SequenceSteps;
   using Window = std::array<TokenId, 4>;  ///< the last h tokens at the end, padding before them
   Sequence() = default;
   [[nodiscard]] bool seen(const Window& window) const;

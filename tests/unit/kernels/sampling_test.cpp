@@ -22,8 +22,8 @@ kernels::Scheme greenlist(std::uint32_t gamma, double delta) {
 }
 kernels::Scheme tournament(int layers) { return {.kind = Scheme::tournament, .share_q32 = 1ull << 32, .layers = layers}; }
 
-kernels::DeviceRow make_row_parameters(Random& random, const Parameters& p) {
-  kernels::DeviceRow row;
+DeviceRow make_row_parameters(Random& random, const Parameters& p) {
+  DeviceRow row;
   row.temperature = p.temperature;
   row.min_p = p.min_p;
   row.top_k = p.top_k;
@@ -39,7 +39,7 @@ kernels::DeviceRow make_row_parameters(Random& random, const Parameters& p) {
 
 /// specs/marks.md, read once more: independent of kernels/keys.hpp.
 Sampled expected(const World& world, std::size_t index, const kernels::Scheme& scheme, bool log_probs) {
-  const kernels::DeviceRow& row = world.rows[index];
+  const DeviceRow& row = world.rows[index];
   const std::vector<float>& values = world.values[index];
   Sampled out;
   out.log_prob = kNan;
@@ -69,15 +69,32 @@ Sampled expected(const World& world, std::size_t index, const kernels::Scheme& s
   return out;
 }
 
+/// Top tokens: of a row that draws, the reference's; of another, its token.
+void require_top(const TopTokens& got, const Sampled& want, const DeviceRow& row, const std::vector<float>& values) {
+  std::vector<marks::Share> expected;
+  if (want.token != kNoToken) {
+    if (want.status == RowStatus::infinite_logit || row.mode == 1 || row.temperature == 0) expected = {{want.token, 0xFFFFFFFFu}};
+    else expected = marks::reference_top(values, {row.temperature, row.min_p, row.top_k, row.top_p}, TopTokens::kCount);
+  }
+  expected.resize(TopTokens::kCount, {kNoToken, 0});
+  for (std::size_t i = 0; i < TopTokens::kCount; ++i) {
+    INFO("top token " << i);
+    REQUIRE(got.token[i].token == expected[i].token);
+    REQUIRE(got.token[i].p == expected[i].p);
+  }
+}
+
 void compare(World& world, Random& random, const kernels::Scheme& scheme, std::uint32_t processors, SerialBlock::Bend bend) {
-  const bool log_probs = random() % 2 == 0;
-  const std::vector<Sampled> got = world.launch(random, scheme, processors, log_probs, bend);
+  const bool log_probs = random() % 2 == 0, with_top = random() % 2 == 0;
+  std::vector<TopTokens> top;
+  const std::vector<Sampled> got = world.launch(random, scheme, processors, log_probs, bend, with_top ? &top : nullptr);
   for (std::size_t i = 0; i < got.size(); ++i) {
     const Sampled want = expected(world, i, scheme, log_probs);
-    const kernels::DeviceRow& row = world.rows[i];
+    const DeviceRow& row = world.rows[i];
     INFO("row " << i << " T=" << row.temperature << " min_p=" << row.min_p << " k=" << row.top_k << " p=" << row.top_p << " mode=" << row.mode);
     REQUIRE(static_cast<int>(got[i].status) == static_cast<int>(want.status));
     REQUIRE(got[i].token == want.token);
+    if (with_top) require_top(top[i], want, row, world.values[i]);
     if (std::isnan(want.log_prob)) {
       REQUIRE(std::isnan(got[i].log_prob));
     } else {

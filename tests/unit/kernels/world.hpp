@@ -25,7 +25,7 @@ struct World {
     stride = vocab + padding;
   }
 
-  void add(const std::vector<float>& logits, const kernels::DeviceRow& row) {
+  void add(const std::vector<float>& logits, const DeviceRow& row) {
     const Stored stored = store(logits, dtype, 0);
     values.push_back(stored.values());
     contents.push_back(stored.bytes);
@@ -33,7 +33,8 @@ struct World {
   }
 
   /// All blocks of a launch, in an arbitrary order. Memory that the launch must write is poisoned before.
-  std::vector<Sampled> launch(Random& random, kernels::Scheme scheme, std::uint32_t processors, bool log_probs, SerialBlock::Bend bend) {
+  std::vector<Sampled> launch(Random& random, kernels::Scheme scheme, std::uint32_t processors, bool log_probs, SerialBlock::Bend bend,
+                              std::vector<TopTokens>* top = nullptr) {
     const std::size_t size = sampler::bytes_per_logit(dtype);
     // 16 bytes of room on both sides: a packet may begin before a row, inside the same 16-byte granule.
     std::vector<std::byte> memory(size * (shift + stride * rows.size()) + 64, std::byte{0xFF});
@@ -56,6 +57,12 @@ struct World {
     batch.workspace = {tickets.data(), slices.data(), delegates.data()};
     std::vector<Sampled> out(rows.size(), Sampled{0xDEADBEEFu, RowStatus::bad_parameter, -1.0f});
     batch.out = out.data();
+    if (top != nullptr) {
+      TopTokens poison;
+      for (auto& entry : poison.token) entry = {0xDEADBEEFu, 0xDEADBEEFu};
+      top->assign(rows.size(), poison);
+      batch.top = top->data();
+    }
 
     std::vector<std::uint32_t> blocks(rows.size() * batch.shape.slices);
     for (std::uint32_t i = 0; i < blocks.size(); ++i) blocks[i] = i;
@@ -81,7 +88,7 @@ struct World {
   std::uint32_t vocab;
   DType dtype;
   std::size_t shift, stride = 0;
-  std::vector<kernels::DeviceRow> rows;
+  std::vector<DeviceRow> rows;
   std::vector<std::vector<float>> values;  ///< what is really stored
   std::vector<std::vector<std::byte>> contents;
 };

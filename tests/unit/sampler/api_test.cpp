@@ -14,33 +14,14 @@
 
 #include "core/context.hpp"
 #include "rows.hpp"
+#include "subkeys.hpp"
 
 using namespace heirmark;
 using namespace heirmark::test;
 
 namespace {
-Subkeys keys(std::uint8_t seed = 1, std::size_t accounts = 2) {
-  const auto secret = [&](std::uint8_t n) {
-    std::array<std::uint8_t, 32> bytes{};
-    bytes.fill(seed);
-    bytes[0] = n;
-    return Secret32(bytes);
-  };
-  Subkeys out;
-  for (std::size_t c = 0; c < Subkeys::kClasses; ++c) out.window[c] = secret(static_cast<std::uint8_t>(c));
-  out.coin = secret(100);
-  for (std::size_t a = 0; a < accounts; ++a) out.issuance.push_back(secret(static_cast<std::uint8_t>(101 + a)));
-  return out;
-}
-
 Sampler make(const Profile& profile, std::uint32_t vocab, unsigned threads = 1) {
   return Sampler::create(profile, keys(), {.vocab_size = vocab, .max_rows = 64, .threads = threads}).value();
-}
-
-RequestId request(std::uint32_t n) {
-  RequestId id;
-  std::memcpy(id.bytes.data(), &n, sizeof n);
-  return id;
 }
 
 Sampled one(Sampler& sampler, Sequence& sequence, const std::vector<float>& row, SamplingParams params = {}) {

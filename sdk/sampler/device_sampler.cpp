@@ -1,0 +1,217 @@
+#include <heirmark/device_sampler.hpp>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <string.h>
+
+#include "kernels/device.hpp"
+#include "kernels/taken.hpp"
+#include "kernels/truncate.hpp"
+#include "marks/greenlist/greenlist.hpp"
+#include "sampler/pool.hpp"
+#include "sampler/row_sampler.hpp"
+#include "sampler/sequence_steps.hpp"
+
+namespace heirmark {
+namespace {
+constexpr std::uint32_t kMaxRows = 1u << 16;
+constexpr unsigned kMaxThreads = 1024;
+constexpr std::size_t kAlignment = 256;
+
+constexpr std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+bool is_aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % kAlignment == 0; }
+Error usage(std::string message) { return {ErrorCode::usage, std::move(message)}; }
+Error cuda(std::string_view what, const char* words) { return {ErrorCode::io, "CUDA, " + std::string(what) + ": " + words}; }
+}  // namespace
+
+struct DeviceSampler::Impl {
+  Options options;
+  Backend backend = Backend::cpu;
+  std::unique_ptr<sampler::RowSampler> rows;  ///< the CPU's way; of a device too, for profile and keys
+  std::unique_ptr<sampler::Pool> pool;
+  kernels::DeviceKeys keys;
+  kernels::Scheme scheme;
+  std::uint32_t processors = 1;
+
+  [[nodiscard]] const char* load_keys();
+
+  // Workspace: tickets of max_rows rows, which keep their place; then, for the rows of the batch, slices and delegates.
+  [[nodiscard]] std::size_t tickets_bytes() const { return aligned(std::size_t{options.max_rows} * sizeof(std::uint32_t)); }
+  [[nodiscard]] static std::size_t slices_bytes(std::size_t count) { return aligned(count * kernels::kMaxSlices * sizeof(kernels::SliceResult)); }
+  [[nodiscard]] std::size_t delegates_bytes(std::size_t count) const {
+    return aligned(count * kernels::shape_for(1, options.vocab_size, processors).delegates() * sizeof(float));
+  }
+
+  struct Call {
+    const Impl* impl;
+    const Logits* logits;
+    const DeviceRow* rows;
+    Sampled* out;
+    TopTokens* top;
+  };
+  static void run_row(void* call, std::size_t index) noexcept;
+};
+
+const char* DeviceSampler::Impl::load_keys() {
+  const auto words_of = [](const Secret32& secret) { return core::key_words(secret.expose_secret().data()); };
+  const Subkeys& subkeys = rows->subkeys();
+  kernels::KeyTable table;
+  for (std::size_t i = 0; i < Subkeys::kClasses; ++i) table.window[i] = words_of(subkeys.window[i]);
+  table.coin = words_of(subkeys.coin);
+  table.nobodys = words_of(rows->nobodys());
+  std::vector<core::KeyWords> issuance;
+  issuance.reserve(subkeys.issuance.size());
+  for (const Secret32& secret : subkeys.issuance) issuance.push_back(words_of(secret));
+  const char* error = keys.load(options.device, table, issuance);
+  explicit_bzero(&table, sizeof table);
+  explicit_bzero(issuance.data(), issuance.size() * sizeof issuance[0]);
+  return error;
+}
+
+void DeviceSampler::Impl::run_row(void* context, std::size_t index) noexcept {
+  const Call& call = *static_cast<const Call*>(context);
+  const Impl& impl = *call.impl;
+  TopTokens* top = call.top == nullptr ? nullptr : call.top + index;
+  DeviceRow row = call.rows[index];
+  const bool greedy = row.temperature == 0 || row.mode == static_cast<std::uint32_t>(Mode::greedy);
+  // The kernel without truncation refuses such a row, so this does.
+  if (!impl.options.truncation && top == nullptr && !greedy && kernels::truncates(kernels::limits_of(row, impl.options.vocab_size))) row.mode = ~std::uint32_t{0};
+  const std::size_t offset = index * call.logits->row_stride * sampler::bytes_per_logit(call.logits->dtype);
+  call.out[index] = impl.rows->sample(static_cast<const std::byte*>(call.logits->data) + offset, call.logits->dtype, row, impl.options.log_probs, top);
+}
+
+DeviceSampler::DeviceSampler(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+DeviceSampler::DeviceSampler(DeviceSampler&&) noexcept = default;
+DeviceSampler& DeviceSampler::operator=(DeviceSampler&&) noexcept = default;
+DeviceSampler::~DeviceSampler() = default;
+
+Result<DeviceSampler> DeviceSampler::create(const Profile& profile, Subkeys subkeys, const Options& options) {
+  if (auto error = sampler::check(profile, subkeys, options.vocab_size)) return std::move(*error);
+  if (options.max_rows < 1 || options.max_rows > kMaxRows) return usage("max_rows must be 1 .. 65536");
+  if (options.threads < 1 || options.threads > kMaxThreads) return usage("threads must be 1 .. 1024");
+  if (options.device < 0) return usage("device must be at least 0");
+  if (options.backend && *options.backend > Backend::cuda) return usage("unknown backend");
+  auto rows = sampler::RowSampler::create(profile, std::move(subkeys), options.vocab_size);
+  if (!rows) return rows.error();
+  auto impl = std::make_unique<Impl>();
+  impl->options = options;
+  impl->rows = std::move(rows).value();
+  impl->backend = options.backend.value_or(kernels::device_available() ? Backend::cuda : Backend::cpu);
+  impl->scheme.kind = profile.scheme;
+  impl->scheme.share_q32 = profile.share_q32;
+  impl->scheme.gamma = profile.gamma_q32;
+  impl->scheme.delta = profile.delta_micro * 1e-6;
+  impl->scheme.boost = profile.scheme == Scheme::greenlist ? marks::greenlist::boost(impl->scheme.delta) : 1;
+  impl->scheme.layers = profile.layers;
+  if (impl->backend == Backend::cpu) {
+    if (options.threads > 1) impl->pool = std::make_unique<sampler::Pool>(options.threads - 1);
+    return DeviceSampler(std::move(impl));
+  }
+  if (const char* error = kernels::device_processors(options.device, impl->processors)) return cuda("device " + std::to_string(options.device), error);
+  if (const char* error = impl->load_keys()) return cuda("copying the keys", error);
+  return DeviceSampler(std::move(impl));
+}
+
+DeviceSampler::Backend DeviceSampler::backend() const noexcept { return impl_->backend; }
+const Profile& DeviceSampler::profile() const noexcept { return impl_->rows->profile(); }
+std::uint32_t DeviceSampler::max_rows() const noexcept { return impl_->options.max_rows; }
+
+std::size_t DeviceSampler::workspace_bytes(std::uint32_t rows) const noexcept {
+  if (impl_->backend == Backend::cpu) return 0;
+  return impl_->tickets_bytes() + Impl::slices_bytes(rows) + impl_->delegates_bytes(rows);
+}
+
+Result<void> DeviceSampler::prepare(DeviceWorkspace workspace, void* stream) const {
+  if (impl_->backend == Backend::cpu) return {};
+  if (workspace.data == nullptr) return usage("the workspace is null");
+  if (!is_aligned(workspace.data)) return usage("the workspace is not aligned to 256 bytes");
+  if (workspace.bytes < impl_->tickets_bytes()) return usage("the workspace is too small");
+  if (const char* error = kernels::launch_zeros(workspace.data, impl_->tickets_bytes(), impl_->options.device, stream)) return cuda("preparing the workspace", error);
+  return {};
+}
+
+Result<void> DeviceSampler::sample(const Logits& logits, const DeviceRow* rows, Sampled* out, TopTokens* top, DeviceWorkspace workspace, void* stream) const {
+  const Impl& impl = *impl_;
+  if (logits.rows > impl.options.max_rows) return usage("more rows than max_rows");
+  if (logits.rows == 0) return {};
+  if (logits.data == nullptr) return usage("logits.data is null");
+  if (logits.dtype > DType::float16) return usage("unknown dtype");
+  const std::size_t size = sampler::bytes_per_logit(logits.dtype);
+  if (reinterpret_cast<std::uintptr_t>(logits.data) % size != 0) return usage("logits.data is not aligned to its type");
+  if (logits.row_stride < impl.options.vocab_size) return usage("row_stride is less than vocab_size");
+  if (rows == nullptr) return usage("rows is null");
+  if (out == nullptr) return usage("out is null");
+  if (impl.backend == Backend::cpu) {
+    Impl::Call call{&impl, &logits, rows, out, top};
+    if (impl.pool) {
+      impl.pool->run(logits.rows, Impl::run_row, &call);
+    } else {
+      for (std::size_t i = 0; i < logits.rows; ++i) Impl::run_row(&call, i);
+    }
+    return {};
+  }
+  const auto count = static_cast<std::uint32_t>(logits.rows);
+  if (workspace.data == nullptr) return usage("the workspace is null");
+  if (!is_aligned(workspace.data)) return usage("the workspace is not aligned to 256 bytes");
+  if (workspace.bytes < workspace_bytes(count)) return usage("the workspace is too small: " + std::to_string(workspace_bytes(count)) + " bytes are needed");
+  auto* const memory = static_cast<std::byte*>(workspace.data);
+  kernels::Batch batch;
+  batch.logits = static_cast<const std::byte*>(logits.data);
+  batch.row_bytes = logits.row_stride * size;
+  batch.rows = count;
+  batch.vocab = impl.options.vocab_size;
+  batch.row = rows;
+  batch.keys = impl.keys.get();
+  batch.scheme = impl.scheme;
+  batch.shape = kernels::shape_for(count, impl.options.vocab_size, impl.processors);
+  batch.log_probs = impl.options.log_probs;
+  batch.workspace.tickets = reinterpret_cast<std::uint32_t*>(memory);
+  batch.workspace.slices = reinterpret_cast<kernels::SliceResult*>(memory + impl.tickets_bytes());
+  batch.workspace.delegates = reinterpret_cast<float*>(memory + impl.tickets_bytes() + Impl::slices_bytes(count));
+  batch.out = out;
+  batch.top = top;
+  if (const char* error = kernels::launch_sample(batch, logits.dtype, impl.options.truncation || top != nullptr, impl.options.device, stream)) return cuda("launch", error);
+  return {};
+}
+
+Sequence DeviceSampler::begin(const RequestId& request_id, std::span<const TokenId> prompt, std::uint32_t account_slot) const {
+  return sampler::SequenceSteps::begin(request_id, prompt, account_slot);
+}
+
+DeviceRow DeviceSampler::row(const Sequence& sequence, const SamplingParams& params) const {
+  return sampler::SequenceSteps::row(sequence, params, impl_->rows->profile().window);
+}
+
+void DeviceSampler::settle(Sequence& sequence, const DeviceRow& row, const Sampled& sampled) const { sampler::SequenceSteps::settle(sequence, row, sampled); }
+
+void DeviceSampler::draft_rows(const Sequence& sequence, const SamplingParams& params, std::span<const TokenId> draft, std::span<DeviceRow> out) const {
+  Sequence ahead = sequence;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i] = row(ahead, params);
+    if (i >= draft.size()) break;
+    settle(ahead, out[i], {draft[i], impl_->rows->marks(out[i]) ? RowStatus::marked : RowStatus::issued, 0});
+  }
+}
+
+std::size_t DeviceSampler::settle_draft(Sequence& sequence, std::span<const DeviceRow> rows, std::span<const TokenId> draft, std::span<const Sampled> sampled) const {
+  const std::size_t count = std::min({rows.size(), sampled.size(), draft.size() + 1});
+  const std::uint32_t taken = kernels::taken_of(draft.data(), sampled.data(), static_cast<std::uint32_t>(count));
+  for (std::uint32_t i = 0; i < taken; ++i) settle(sequence, rows[i], sampled[i]);
+  return taken;
+}
+
+Result<void> DeviceSampler::count_taken(const std::uint32_t* first, const TokenId* draft, const Sampled* sampled, std::uint32_t* taken, std::uint32_t count, void* stream) const {
+  if (count == 0) return {};
+  if (first == nullptr || sampled == nullptr || taken == nullptr) return usage("first, sampled or taken is null");
+  if (impl_->backend == Backend::cpu) {
+    for (std::uint32_t d = 0; d < count; ++d) taken[d] = kernels::taken_of(first, draft, sampled, d);
+    return {};
+  }
+  if (const char* error = kernels::launch_taken(first, draft, sampled, taken, count, impl_->options.device, stream)) return cuda("launch", error);
+  return {};
+}
+
+}  // namespace heirmark
