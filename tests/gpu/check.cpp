@@ -12,6 +12,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -183,13 +185,19 @@ struct Batch {
   [[nodiscard]] float at(std::size_t row, std::uint32_t v) const { return sampler::logit_at({bytes.data() + first + row * stride * size(), dtype, vocab}, v); }
 };
 
-Batch make_batch(Random& random, std::uint32_t vocab, DType dtype, std::size_t rows, std::size_t distinct, unsigned first_kind, int window, std::uint32_t accounts, bool truncation) {
+/// `layout`: a batch of the same size whose stride and alignment this one takes over.
+Batch make_batch(Random& random, std::uint32_t vocab, DType dtype, std::size_t rows, std::size_t distinct, unsigned first_kind, int window, std::uint32_t accounts, bool truncation,
+                 const Batch* layout = nullptr) {
   Batch batch;
   batch.dtype = dtype;
   batch.vocab = vocab;
   const std::size_t size = batch.size(), paddings[] = {0, 0, 1, 5, 64};
   batch.stride = vocab + paddings[random() % std::size(paddings)];
   batch.first = 32 + size * (random() % 2 == 0 ? 0 : random() % 9);
+  if (layout != nullptr) {
+    batch.stride = layout->stride;
+    batch.first = layout->first;
+  }
   // The last row ends where the memory ends, up to the granule of 16 bytes that it lies in.
   const std::size_t end = batch.first + size * (batch.stride * (rows - 1) + vocab);
   batch.bytes.resize((end + 15) / 16 * 16);
@@ -300,19 +308,21 @@ Results launch(Worker& worker, const DeviceSampler& sampler, const Batch& batch,
   return results;
 }
 
-/// The same rows on the CPU.
-Results expected(const DeviceSampler& sampler, const Batch& batch) {
+/// The same rows on the CPU, with and without top tokens: only with them a sampler that was made without truncation truncates.
+struct Expected {
+  std::vector<Sampled> out[2];
+  std::vector<TopTokens> top;
+};
+Expected expected(const DeviceSampler& sampler, const Batch& batch, bool truncation = true) {
   const std::size_t count = batch.rows.size();
-  Results results;
-  results.out.resize(count);
-  results.top.resize(count);
-  const std::size_t bytes = sampler.workspace_bytes(static_cast<std::uint32_t>(count));
-  const auto host = host_machine();
-  const Buffer memory(*host, bytes);
-  const DeviceWorkspace workspace{memory.data(), bytes};
-  must(sampler.prepare(workspace, nullptr), "prepare on the CPU");
-  must(sampler.sample(batch.logits(batch.bytes.data(), 0, count), batch.rows.data(), results.out.data(), results.top.data(), workspace, nullptr), "sample on the CPU");
-  return results;
+  Expected want;
+  want.out[1].resize(count);
+  want.top.resize(count);
+  const Logits logits = batch.logits(batch.bytes.data(), 0, count);
+  must(sampler.sample(logits, batch.rows.data(), want.out[1].data(), want.top.data(), {}, nullptr), "sample on the CPU");
+  want.out[0] = want.out[1];
+  if (!truncation) must(sampler.sample(logits, batch.rows.data(), want.out[0].data(), nullptr, {}, nullptr), "sample on the CPU");
+  return want;
 }
 
 bool greedy(const DeviceRow& row) { return row.mode == static_cast<std::uint32_t>(Mode::greedy) || row.temperature == 0; }
@@ -330,18 +340,46 @@ double exact_log_prob(const Batch& batch, std::size_t index, std::uint32_t token
   return (static_cast<double>(batch.at(index, token)) - greatest) / temperature - std::log(sum);
 }
 
+/// Could specs/marks.md's steps 1 to 6 have left this token? Asked with a slack of 1e-9 for the doubles of this function.
+bool may_be_drawn(const Batch& batch, std::size_t index, std::uint32_t token) {
+  constexpr double kSlack = 1e-9;
+  if (token >= batch.vocab || !std::isfinite(batch.at(index, token))) return false;
+  const DeviceRow& row = batch.rows[index];
+  const auto value = [&](std::uint32_t v) { return static_cast<double>(batch.at(index, v)); };
+  double greatest = -std::numeric_limits<double>::infinity();
+  for (std::uint32_t v = 0; v < batch.vocab; ++v)
+    if (std::isfinite(value(v))) greatest = std::max(greatest, value(v));
+  const auto e = [&](double x) { return std::exp((x - greatest) / static_cast<double>(row.temperature)); };
+  const double least = static_cast<double>(row.min_p) * (1 - kSlack);
+  if (e(value(token)) < least) return false;
+  std::size_t before = 0;
+  double mass_before = 0;
+  std::vector<double> kept;
+  for (std::uint32_t v = 0; v < batch.vocab; ++v) {
+    const double x = value(v);
+    if (!std::isfinite(x) || e(x) < least) continue;
+    kept.push_back(x);
+    if (x < value(token) || (x == value(token) && v >= token)) continue;
+    ++before;
+    mass_before += std::floor(e(x) * 0x1p40);
+  }
+  if (row.top_k != 0 && before >= row.top_k) return false;
+  if (row.top_k != 0 && row.top_k < kept.size()) {
+    std::nth_element(kept.begin(), kept.begin() + row.top_k, kept.end(), std::greater<>());
+    kept.resize(row.top_k);
+  }
+  double total = 0;
+  for (const double x : kept) total += std::floor(e(x) * 0x1p40);
+  return row.top_p >= 1 || mass_before == 0 || mass_before < static_cast<double>(row.top_p) * total * (1 + kSlack);
+}
+
 std::string text_of(const Sampled& s) { return format("token %" PRIu32 " status %d log_prob %.9g", s.token, static_cast<int>(s.status), static_cast<double>(s.log_prob)); }
 
 /// Empty: what the device gave is right.
 std::string difference(const Batch& batch, std::size_t index, const Sampled& got, const TopTokens* got_top, const Sampled& want, const TopTokens& want_top, bool log_probs) {
   if (got.status != want.status) return "status";
   if (nobodys(batch.rows[index]) && has_token(got.status)) {
-    if (got.token >= batch.vocab || !std::isfinite(batch.at(index, got.token))) return "token that cannot be drawn";
-    // Where few tokens are left they are all in the list.
-    const auto* const end = want_top.token + TopTokens::kCount;
-    if (want_top.token[0].token != kNoToken && end[-1].token == kNoToken &&
-        std::none_of(want_top.token, end, [&](const TopToken& t) { return t.token == got.token; }))
-      return "token that truncation removed";
+    if (!may_be_drawn(batch, index, got.token)) return "token that cannot be drawn";
   } else if (got.token != want.token) {
     return "token";
   }
@@ -377,12 +415,13 @@ std::string describe(const Batch& batch, std::size_t index) {
          "  logits:" + first + (batch.vocab > 12 ? " ...\n" : "\n");
 }
 
-void compare(const Batch& batch, std::size_t from, const Results& got, const Results& want, bool log_probs, const char* how) {
+void compare(const Batch& batch, std::size_t from, const Results& got, const Expected& expected, bool log_probs, const char* how) {
+  const std::vector<Sampled>& want = expected.out[got.top.empty() ? 0 : 1];
   for (std::size_t i = 0; i < got.out.size(); ++i) {
-    const std::string what = difference(batch, from + i, got.out[i], got.top.empty() ? nullptr : &got.top[i], want.out[from + i], want.top[from + i], log_probs);
+    const std::string what = difference(batch, from + i, got.out[i], got.top.empty() ? nullptr : &got.top[i], want[from + i], expected.top[from + i], log_probs);
     if (what.empty()) continue;
     throw Different(format("%s, slot %zu of %zu: different %s\n", how, i, got.out.size(), what.c_str()) + describe(batch, from + i) + "  device: " + text_of(got.out[i]) +
-                    "\n  CPU:    " + text_of(want.out[from + i]) + "\n");
+                    "\n  CPU:    " + text_of(want[from + i]) + "\n");
   }
 }
 
@@ -417,7 +456,7 @@ class Check {
     options.device = settings_.device;
     return must(DeviceSampler::create(profile, keys.clone(), options), backend == DeviceSampler::Backend::cuda ? "create on the device" : "create on the CPU");
   }
-  void count(const Batch& batch, const Results& want, Scheme scheme);
+  void count(const Batch& batch, const Expected& want, Scheme scheme);
   void spoil(Results& results, Worker& worker);
   void copy_batch(Worker& worker, const Batch& batch, std::byte*& logits, std::byte*& rows) {
     logits = worker.logits(batch.bytes.size());
@@ -433,15 +472,15 @@ class Check {
   std::atomic<bool> spoiled_{false};
 };
 
-void Check::count(const Batch& batch, const Results& want, Scheme scheme) {
+void Check::count(const Batch& batch, const Expected& want, Scheme scheme) {
   counts_.rows += batch.rows.size();
   counts_.by_dtype[static_cast<int>(batch.dtype)] += batch.rows.size();
   counts_.by_scheme[static_cast<int>(scheme)] += batch.rows.size();
   if (batch.vocab >= 32000) counts_.large_vocab += batch.rows.size();
   for (std::size_t i = 0; i < batch.rows.size(); ++i) {
-    ++counts_.by_status[static_cast<int>(want.out[i].status)];
+    ++counts_.by_status[static_cast<int>(want.out[0][i].status)];
     const DeviceRow& row = batch.rows[i];
-    if (has_token(want.out[i].status) && (row.min_p > 0 || row.top_p < 1 || (row.top_k != 0 && row.top_k < batch.vocab))) ++counts_.truncated;
+    if (has_token(want.out[0][i].status) && (row.min_p > 0 || row.top_p < 1 || (row.top_k != 0 && row.top_k < batch.vocab))) ++counts_.truncated;
   }
 }
 
@@ -502,7 +541,7 @@ void Check::run_case(Worker& worker, std::uint64_t number) {
     const std::size_t distinct = crowd ? 24 : count;
     Batch batch = make_batch(random, vocab, dtype, count, distinct, kind, profile.window, accounts, truncation);
     kind += static_cast<unsigned>(distinct);
-    const Results want = expected(host, batch);
+    const Expected want = expected(host, batch, truncation);
     std::byte *logits = nullptr, *rows = nullptr;
     copy_batch(worker, batch, logits, rows);
 
@@ -517,7 +556,7 @@ void Check::run_case(Worker& worker, std::uint64_t number) {
       const Results part = launch(worker, device, batch, logits, rows, from, piece, random() % 4 == 0, static_cast<unsigned char>(random()), settings_.bare);
       compare(batch, from, part, want, log_probs, "part of the batch");
       for (std::size_t i = 0; i < piece; ++i)
-        if (part.out[i].token != whole.out[from + i].token)  // rows of mode off too
+        if ((truncation || part.top.empty() == whole.top.empty()) && part.out[i].token != whole.out[from + i].token)  // rows of mode off too
           throw Different(format("part of the batch, slot %zu of %zu: another token than in the whole batch\n", i, piece) + describe(batch, from + i) + "  part:  " + text_of(part.out[i]) +
                           "\n  whole: " + text_of(whole.out[from + i]) + "\n");
       from += piece;
@@ -608,8 +647,11 @@ void Check::errors() {
   std::byte* const out = worker.out(kRows * sizeof(Sampled));
   std::byte* const top = worker.top(kRows * sizeof(TopTokens));
   const DeviceWorkspace good{memory, bytes};
-  refuses(device.prepare({nullptr, bytes}, worker.stream()), ErrorCode::usage, "prepare: no workspace");
-  refuses(device.prepare({memory + 8, bytes}, worker.stream()), ErrorCode::usage, "prepare: a misaligned workspace");
+  const bool needs_workspace = machine_.backend() == DeviceSampler::Backend::cuda;
+  if (needs_workspace) {
+    refuses(device.prepare({nullptr, bytes}, worker.stream()), ErrorCode::usage, "prepare: no workspace");
+    refuses(device.prepare({memory + 8, bytes}, worker.stream()), ErrorCode::usage, "prepare: a misaligned workspace");
+  }
   must(device.prepare(good, worker.stream()), "prepare");
   const Logits fine = batch.logits(logits, 0, kRows);
   const auto* const device_rows = reinterpret_cast<const DeviceRow*>(rows);
@@ -624,11 +666,13 @@ void Check::errors() {
   refuses(sample(with([](Logits& l) { l.data = nullptr; }), device_rows, device_out, good), ErrorCode::usage, "sample: no logits");
   refuses(sample(fine, nullptr, device_out, good), ErrorCode::usage, "sample: no rows");
   refuses(sample(fine, device_rows, nullptr, good), ErrorCode::usage, "sample: no out");
-  refuses(sample(fine, device_rows, device_out, {nullptr, bytes}), ErrorCode::usage, "sample: no workspace");
   refuses(sample(with([](Logits& l) { l.dtype = static_cast<DType>(3); }), device_rows, device_out, good), ErrorCode::usage, "sample: an unknown dtype");
   refuses(sample(with([](Logits& l) { l.row_stride = kVocab - 1; }), device_rows, device_out, good), ErrorCode::usage, "sample: a stride below the vocabulary");
   refuses(sample(with([](Logits& l) { l.rows = kRows + 1; }), device_rows, device_out, good), ErrorCode::usage, "sample: more rows than max_rows");
-  if (machine_.backend() == DeviceSampler::Backend::cuda || bytes > 0) {
+  refuses(sample(with([](Logits& l) { l.data = static_cast<const std::byte*>(l.data) + 1; }), device_rows, device_out, good), ErrorCode::usage, "sample: logits off their type's alignment");
+  must(sample(with([](Logits& l) { l.rows = 0; }), device_rows, device_out, good), "sample: no row at all");
+  if (needs_workspace) {
+    refuses(sample(fine, device_rows, device_out, {nullptr, bytes}), ErrorCode::usage, "sample: no workspace");
     refuses(sample(fine, device_rows, device_out, {memory + 8, bytes}), ErrorCode::usage, "sample: a misaligned workspace");
     refuses(sample(fine, device_rows, device_out, {memory, bytes - 1}), ErrorCode::usage, "sample: a small workspace");
   }
@@ -670,10 +714,7 @@ void Check::graphs() {
     });
     const Batch layout = batch;
     for (int replay = 0; replay < 6; ++replay) {
-      if (replay != 0) {
-        do batch = make_batch(random, vocab, dtype, count, count, static_cast<unsigned>(replay * 11), profile.window, 2, true);
-        while (batch.stride != layout.stride || batch.first != layout.first);  // a graph keeps its addresses
-      }
+      if (replay != 0) batch = make_batch(random, vocab, dtype, count, count, static_cast<unsigned>(replay * 11), profile.window, 2, true, &layout);  // a graph keeps its addresses
       machine_.copy_in(logits, batch.bytes.data(), batch.bytes.size(), worker.stream());
       machine_.copy_in(rows, batch.rows.data(), count * sizeof(DeviceRow), worker.stream());
       machine_.fill(out, kCanary, out_bytes, worker.stream());
@@ -726,7 +767,7 @@ void Check::streams() {
     std::vector<Sampled> out(launches * count);
     side.worker.fetch(side.out, out.data(), out.size() * sizeof(Sampled), "out");
     side.worker.fetch(side.memory, nullptr, bytes, "workspace");
-    const Results want = expected(host, side.batch);
+    const Expected want = expected(host, side.batch);
     for (std::size_t i = 0; i < launches; ++i)
       compare(side.batch, 0, {{out.begin() + static_cast<std::ptrdiff_t>(i * count), out.begin() + static_cast<std::ptrdiff_t>((i + 1) * count)}, {}}, want, false, "two streams");
     counts_.rows += count;
