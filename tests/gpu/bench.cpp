@@ -184,6 +184,8 @@ class Bench {
 };
 
 double Bench::time(std::size_t nodes, double milliseconds, const std::function<void(std::size_t)>& node) {
+  node(0);  // before it is recorded: a kernel's first launch may load it
+  require(cudaStreamSynchronize(stream_), "a first launch");
   require(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "begin of a capture");
   for (std::size_t i = 0; i < nodes; ++i) node(i);
   cudaGraph_t graph = nullptr;
