@@ -98,8 +98,7 @@ void compare(World& world, Random& random, const kernels::Scheme& scheme, std::u
     if (std::isnan(want.log_prob)) {
       REQUIRE(std::isnan(got[i].log_prob));
     } else {
-      // float32 sums of up to 2,048 bins: a few 1e-5 at worst, where the reference promises 1e-5 of the CPU.
-      REQUIRE(std::abs(got[i].log_prob - want.log_prob) <= std::max(2e-4f, std::abs(want.log_prob) * 0x1p-21f));
+      REQUIRE(std::abs(got[i].log_prob - want.log_prob) <= std::max(1e-5f, std::abs(want.log_prob) * 0x1p-21f));
     }
   }
 }
