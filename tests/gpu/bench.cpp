@@ -256,7 +256,7 @@ const Bench::Made& Bench::made(What what, std::uint32_t vocab, bool truncation) 
 
 const DeviceRow* Bench::rows_of(What what, Cut cut, std::uint32_t vocab) {
   const int mode = what == What::off ? 0 : what == What::greedy ? 1 : 2;
-  void*& memory = rows_[{mode, static_cast<int>(cut), vocab}];
+  void*& memory = rows_[{static_cast<int>(what), static_cast<int>(cut), vocab}];
   if (memory != nullptr) return static_cast<const DeviceRow*>(memory);
   std::mt19937_64 random(7 * vocab + static_cast<unsigned>(mode));
   std::vector<DeviceRow> rows(kMaxRows);
