@@ -13,5 +13,6 @@ const char* DeviceKeys::load(int, const KeyTable&, std::span<const core::KeyWord
 const char* launch_sample(const Batch&, DType, bool, int, void*) noexcept { return kNone; }
 const char* launch_zeros(void*, std::size_t, int, void*) noexcept { return kNone; }
 const char* launch_taken(const std::uint32_t*, const TokenId*, const Sampled*, std::uint32_t*, std::uint32_t, int, void*) noexcept { return kNone; }
+const char* launch_shard(const ShardBatch&, ShardStep, DType, int, void*) noexcept { return kNone; }
 
 }  // namespace heirmark::kernels

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "kernels/batch.hpp"
+#include "kernels/shard.hpp"
 
 namespace heirmark::kernels {
 
@@ -43,5 +44,9 @@ class DeviceKeys {
 /// taken[d] = taken_of(first, draft, sampled, d) for d < count.
 [[nodiscard]] const char* launch_taken(const std::uint32_t* first, const TokenId* draft, const Sampled* sampled, std::uint32_t* taken, std::uint32_t count, int device,
                                        void* stream) noexcept;
+
+/// One step of tensor parallelism, one block a row; `dtype` matters to the first two.
+enum class ShardStep : std::uint8_t { sum, pick, draw };
+[[nodiscard]] const char* launch_shard(const ShardBatch& batch, ShardStep step, DType dtype, int device, void* stream) noexcept;
 
 }  // namespace heirmark::kernels

@@ -38,6 +38,25 @@ void launch(const Batch& batch, bool truncation, cudaStream_t stream) {
   }
 }
 
+template <DType D, ShardStep kStep>
+__global__ void __launch_bounds__(kThreads, 2) shard_kernel(const __grid_constant__ ShardBatch batch) {
+  __shared__ ShardShared shared;
+  __shared__ DeviceBlock::Scratch scratch;
+  DeviceBlock x(scratch);
+  if constexpr (kStep == ShardStep::sum) shard_sum<D>(x, batch, blockIdx.x, shared);
+  if constexpr (kStep == ShardStep::pick) shard_pick<D>(x, batch, blockIdx.x, shared);
+  if constexpr (kStep == ShardStep::draw) shard_draw(x, batch, blockIdx.x, shared);
+}
+
+template <DType D>
+void launch(const ShardBatch& batch, ShardStep step, cudaStream_t stream) {
+  switch (step) {
+    case ShardStep::sum: shard_kernel<D, ShardStep::sum><<<batch.rows, kThreads, 0, stream>>>(batch); break;
+    case ShardStep::pick: shard_kernel<D, ShardStep::pick><<<batch.rows, kThreads, 0, stream>>>(batch); break;
+    case ShardStep::draw: shard_kernel<DType::float32, ShardStep::draw><<<batch.rows, kThreads, 0, stream>>>(batch); break;
+  }
+}
+
 __global__ void taken_kernel(const std::uint32_t* first, const TokenId* draft, const Sampled* sampled, std::uint32_t* taken, std::uint32_t count) {
   if (const std::uint32_t d = blockIdx.x * blockDim.x + threadIdx.x; d < count) taken[d] = taken_of(first, draft, sampled, d);
 }
@@ -142,6 +161,18 @@ const char* launch_taken(const std::uint32_t* first, const TokenId* draft, const
   if (on.error() != cudaSuccess) return words_of(on.error());
   constexpr std::uint32_t kBlock = 128;
   taken_kernel<<<(count + kBlock - 1) / kBlock, kBlock, 0, static_cast<cudaStream_t>(stream)>>>(first, draft, sampled, taken, count);
+  return launched();
+}
+
+const char* launch_shard(const ShardBatch& batch, ShardStep step, DType dtype, int device, void* stream) noexcept {
+  const OnDevice on(device);
+  if (on.error() != cudaSuccess) return words_of(on.error());
+  const auto cuda_stream = static_cast<cudaStream_t>(stream);
+  switch (dtype) {
+    case DType::float32: launch<DType::float32>(batch, step, cuda_stream); break;
+    case DType::bfloat16: launch<DType::bfloat16>(batch, step, cuda_stream); break;
+    case DType::float16: launch<DType::float16>(batch, step, cuda_stream); break;
+  }
   return launched();
 }
 

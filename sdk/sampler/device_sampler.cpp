@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "kernels/device.hpp"
+#include "kernels/host_block.hpp"
 #include "kernels/taken.hpp"
 #include "kernels/truncate.hpp"
 #include "marks/greenlist/greenlist.hpp"
+#include "sampler/float_environment.hpp"
 #include "sampler/pool.hpp"
 #include "sampler/row_sampler.hpp"
 #include "sampler/sequence_steps.hpp"
@@ -25,6 +27,59 @@ constexpr std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 
 bool is_aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % kAlignment == 0; }
 Error usage(std::string message) { return {ErrorCode::usage, std::move(message)}; }
 Error cuda(std::string_view what, const char* words) { return {ErrorCode::io, "CUDA, " + std::string(what) + ": " + words}; }
+
+/// What is wrong with logits of `columns` columns.
+std::optional<Error> check(const Logits& logits, std::uint32_t columns, std::uint32_t max_rows) {
+  if (logits.rows > max_rows) return usage("more rows than max_rows");
+  if (logits.dtype > DType::float16) return usage("unknown dtype");
+  if (logits.rows == 0) return std::nullopt;
+  if (logits.data == nullptr) return usage("logits.data is null");
+  if (reinterpret_cast<std::uintptr_t>(logits.data) % sampler::bytes_per_logit(logits.dtype) != 0) return usage("logits.data is not aligned to its type");
+  if (logits.row_stride < columns) return usage("row_stride is less than the number of columns");
+  return std::nullopt;
+}
+std::optional<Error> check(const ShardPlan& plan, std::uint32_t vocab) {
+  if (plan.ranks < 1 || plan.ranks > 1024) return usage("ranks must be 1 .. 1024");
+  if (plan.size < 1 || plan.size > plan.largest || plan.largest > vocab) return usage("a shard has 1 .. largest columns, and no more than the vocabulary");
+  if (plan.begin > vocab - plan.size) return usage("the shard's columns are outside the vocabulary");
+  return std::nullopt;
+}
+
+kernels::ShardBatch batch_of(const Logits& logits, const ShardPlan& plan, const DeviceRow* rows) {
+  kernels::ShardBatch batch;
+  batch.logits = static_cast<const std::byte*>(logits.data);
+  batch.row_bytes = logits.row_stride * sampler::bytes_per_logit(logits.dtype);
+  batch.rows = static_cast<std::uint32_t>(logits.rows);
+  batch.begin = plan.begin;
+  batch.size = plan.size;
+  batch.ranks = plan.ranks;
+  batch.largest = plan.largest;
+  batch.row = rows;
+  return batch;
+}
+
+/// A sampler's keys as the kernels read them, on the host; wiped when they go.
+struct HostKeys {
+  explicit HostKeys(const sampler::RowSampler& rows) {
+    const auto words_of = [](const Secret32& secret) { return core::key_words(secret.expose_secret().data()); };
+    const Subkeys& subkeys = rows.subkeys();
+    for (std::size_t i = 0; i < Subkeys::kClasses; ++i) table.window[i] = words_of(subkeys.window[i]);
+    table.coin = words_of(subkeys.coin);
+    table.nobodys = words_of(rows.nobodys());
+    issuance.reserve(subkeys.issuance.size());
+    for (const Secret32& secret : subkeys.issuance) issuance.push_back(words_of(secret));
+    table.accounts = static_cast<std::uint32_t>(issuance.size());
+    table.issuance = issuance.data();
+  }
+  HostKeys(const HostKeys&) = delete;
+  HostKeys& operator=(const HostKeys&) = delete;
+  ~HostKeys() {
+    explicit_bzero(&table, sizeof table);
+    explicit_bzero(issuance.data(), issuance.size() * sizeof issuance[0]);
+  }
+  kernels::KeyTable table;
+  std::vector<core::KeyWords> issuance;
+};
 }  // namespace
 
 struct DeviceSampler::Impl {
@@ -37,6 +92,7 @@ struct DeviceSampler::Impl {
   std::uint32_t processors = 1;
 
   [[nodiscard]] const char* load_keys();
+  [[nodiscard]] Result<void> shard(kernels::ShardBatch batch, kernels::ShardStep step, DType dtype, void* stream) const;
 
   // Workspace: tickets of max_rows rows, which keep their place; then, for the rows of the batch, slices and delegates.
   [[nodiscard]] std::size_t tickets_bytes() const { return aligned(std::size_t{options.max_rows} * sizeof(std::uint32_t)); }
@@ -56,19 +112,40 @@ struct DeviceSampler::Impl {
 };
 
 const char* DeviceSampler::Impl::load_keys() {
-  const auto words_of = [](const Secret32& secret) { return core::key_words(secret.expose_secret().data()); };
-  const Subkeys& subkeys = rows->subkeys();
-  kernels::KeyTable table;
-  for (std::size_t i = 0; i < Subkeys::kClasses; ++i) table.window[i] = words_of(subkeys.window[i]);
-  table.coin = words_of(subkeys.coin);
-  table.nobodys = words_of(rows->nobodys());
-  std::vector<core::KeyWords> issuance;
-  issuance.reserve(subkeys.issuance.size());
-  for (const Secret32& secret : subkeys.issuance) issuance.push_back(words_of(secret));
-  const char* error = keys.load(options.device, table, issuance);
-  explicit_bzero(&table, sizeof table);
-  explicit_bzero(issuance.data(), issuance.size() * sizeof issuance[0]);
-  return error;
+  const HostKeys host(*rows);
+  return keys.load(options.device, host.table, host.issuance);
+}
+
+/// The batch of a step: launched, or run here.
+Result<void> DeviceSampler::Impl::shard(kernels::ShardBatch batch, kernels::ShardStep step, DType dtype, void* stream) const {
+  batch.vocab = options.vocab_size;
+  batch.scheme = scheme;
+  if (backend == Backend::cuda) {
+    batch.keys = keys.get();
+    if (const char* error = kernels::launch_shard(batch, step, dtype, options.device, stream)) return cuda("launch", error);
+    return {};
+  }
+  const HostKeys host(*rows);
+  batch.keys = &host.table;
+  const sampler::FloatEnvironment environment;
+  const auto shared = std::make_unique<kernels::ShardShared>();
+  const auto run = [&]<DType D>() {
+    kernels::HostBlock x;
+    for (std::uint32_t i = 0; i < batch.rows; ++i) {
+      switch (step) {
+        case kernels::ShardStep::sum: kernels::shard_sum<D>(x, batch, i, *shared); break;
+        case kernels::ShardStep::pick: kernels::shard_pick<D>(x, batch, i, *shared); break;
+        case kernels::ShardStep::draw: kernels::shard_draw(x, batch, i, *shared); break;
+      }
+    }
+  };
+  switch (dtype) {
+    case DType::float32: run.template operator()<DType::float32>(); break;
+    case DType::bfloat16: run.template operator()<DType::bfloat16>(); break;
+    case DType::float16: run.template operator()<DType::float16>(); break;
+  }
+  explicit_bzero(&shared->keys, sizeof shared->keys);
+  return {};
 }
 
 void DeviceSampler::Impl::run_row(void* context, std::size_t index) noexcept {
@@ -135,13 +212,9 @@ Result<void> DeviceSampler::prepare(DeviceWorkspace workspace, void* stream) con
 
 Result<void> DeviceSampler::sample(const Logits& logits, const DeviceRow* rows, Sampled* out, TopTokens* top, DeviceWorkspace workspace, void* stream) const {
   const Impl& impl = *impl_;
-  if (logits.rows > impl.options.max_rows) return usage("more rows than max_rows");
+  if (auto error = check(logits, impl.options.vocab_size, impl.options.max_rows)) return std::move(*error);
   if (logits.rows == 0) return {};
-  if (logits.data == nullptr) return usage("logits.data is null");
-  if (logits.dtype > DType::float16) return usage("unknown dtype");
   const std::size_t size = sampler::bytes_per_logit(logits.dtype);
-  if (reinterpret_cast<std::uintptr_t>(logits.data) % size != 0) return usage("logits.data is not aligned to its type");
-  if (logits.row_stride < impl.options.vocab_size) return usage("row_stride is less than vocab_size");
   if (rows == nullptr) return usage("rows is null");
   if (out == nullptr) return usage("out is null");
   if (impl.backend == Backend::cpu) {
@@ -212,6 +285,43 @@ Result<void> DeviceSampler::count_taken(const std::uint32_t* first, const TokenI
   }
   if (const char* error = kernels::launch_taken(first, draft, sampled, taken, count, impl_->options.device, stream)) return cuda("launch", error);
   return {};
+}
+
+std::size_t DeviceSampler::shard_sums_bytes(std::uint32_t rows) noexcept { return std::size_t{rows} * sizeof(kernels::ShardSums); }
+std::size_t DeviceSampler::shard_picks_bytes(std::uint32_t rows, const ShardPlan& plan) noexcept { return rows * kernels::shard_pick_bytes(plan.largest); }
+
+Result<void> DeviceSampler::shard_sum(const Logits& logits, const ShardPlan& plan, const DeviceRow* rows, void* sums, void* stream) const {
+  if (auto error = check(plan, impl_->options.vocab_size)) return std::move(*error);
+  if (auto error = check(logits, plan.size, impl_->options.max_rows)) return std::move(*error);
+  if (logits.rows == 0) return {};
+  if (rows == nullptr || sums == nullptr) return usage("rows or sums is null");
+  kernels::ShardBatch batch = batch_of(logits, plan, rows);
+  batch.own_sums = static_cast<kernels::ShardSums*>(sums);
+  return impl_->shard(batch, kernels::ShardStep::sum, logits.dtype, stream);
+}
+
+Result<void> DeviceSampler::shard_pick(const Logits& logits, const ShardPlan& plan, const DeviceRow* rows, const void* all_sums, void* picks, void* stream) const {
+  if (auto error = check(plan, impl_->options.vocab_size)) return std::move(*error);
+  if (auto error = check(logits, plan.size, impl_->options.max_rows)) return std::move(*error);
+  if (logits.rows == 0) return {};
+  if (rows == nullptr || all_sums == nullptr || picks == nullptr) return usage("rows, all_sums or picks is null");
+  kernels::ShardBatch batch = batch_of(logits, plan, rows);
+  batch.sums = static_cast<const kernels::ShardSums*>(all_sums);
+  batch.own_pick = static_cast<std::byte*>(picks);
+  return impl_->shard(batch, kernels::ShardStep::pick, logits.dtype, stream);
+}
+
+Result<void> DeviceSampler::shard_draw(std::uint32_t count, const ShardPlan& plan, const DeviceRow* rows, const void* all_sums, const void* all_picks, Sampled* out,
+                                       void* stream) const {
+  if (auto error = check(plan, impl_->options.vocab_size)) return std::move(*error);
+  if (count > impl_->options.max_rows) return usage("more rows than max_rows");
+  if (count == 0) return {};
+  if (rows == nullptr || all_sums == nullptr || all_picks == nullptr || out == nullptr) return usage("rows, all_sums, all_picks or out is null");
+  kernels::ShardBatch batch = batch_of({nullptr, DType::float32, count, 0}, plan, rows);
+  batch.sums = static_cast<const kernels::ShardSums*>(all_sums);
+  batch.picks = static_cast<const std::byte*>(all_picks);
+  batch.out = out;
+  return impl_->shard(batch, kernels::ShardStep::draw, DType::float32, stream);
 }
 
 }  // namespace heirmark

@@ -55,6 +55,13 @@ struct DeviceWorkspace {
   std::size_t bytes = 0;
 };
 
+/// Tensor parallelism: the columns of the vocabulary that this rank holds. The ranks' ranges follow each other from 0 to vocab_size.
+struct ShardPlan {
+  std::uint32_t begin = 0, size = 0;
+  std::uint32_t ranks = 1;    ///< 1 .. 1024
+  std::uint32_t largest = 0;  ///< the largest size of any rank
+};
+
 /// One sampler per loaded model and key and device. Calls may come from several threads; launches that may overlap need workspaces of
 /// their own.
 class DeviceSampler {
@@ -104,6 +111,20 @@ class DeviceSampler {
   /// The same n on the device, for `count` drafts at once: draft d has rows first[d] .. first[d + 1] - 1 and the tokens draft[first[d] - d ..]
   /// between them; taken[d] = n. Memory of the backend; asynchronous.
   [[nodiscard]] Result<void> count_taken(const std::uint32_t* first, const TokenId* draft, const Sampled* sampled, std::uint32_t* taken, std::uint32_t count, void* stream) const;
+
+  /// Sharded logits, where gathering whole rows is too much: three steps, and after the first two the engine gathers what each rank wrote from all
+  /// ranks, in their order. 8 KiB, then a few hundred bytes a row and rank. Every rank ends with the same tokens, and they are those of sample(). A row that needs
+  /// more than this (truncation, a tournament's mark, logits beyond 1e30; seldom another) has status needs_all_logits and no token: gather its
+  /// logits and call sample(). No log-probabilities. Memory of the backend, aligned to 16 bytes; asynchronous. Errors as for sample(); columns that do
+  /// not cover the vocabulary make every row `bad_parameter`.
+  [[nodiscard]] static std::size_t shard_sums_bytes(std::uint32_t rows) noexcept;
+  [[nodiscard]] static std::size_t shard_picks_bytes(std::uint32_t rows, const ShardPlan& plan) noexcept;
+  /// `logits` holds the rank's columns: row_stride >= plan.size. Writes shard_sums_bytes.
+  [[nodiscard]] Result<void> shard_sum(const Logits& logits, const ShardPlan& plan, const DeviceRow* rows, void* sums, void* stream) const;
+  /// `all_sums` is what all ranks wrote. Writes shard_picks_bytes.
+  [[nodiscard]] Result<void> shard_pick(const Logits& logits, const ShardPlan& plan, const DeviceRow* rows, const void* all_sums, void* picks, void* stream) const;
+  [[nodiscard]] Result<void> shard_draw(std::uint32_t count, const ShardPlan& plan, const DeviceRow* rows, const void* all_sums, const void* all_picks, Sampled* out,
+                                        void* stream) const;
 
   [[nodiscard]] std::uint32_t max_rows() const noexcept;
 

@@ -30,7 +30,7 @@ enum class DType : std::uint8_t { float32 = 0, bfloat16 = 1, float16 = 2 };
 enum class Mode : std::uint8_t { off = 0, greedy = 1, marked = 2, issuance = 3 };
 
 /// What happened to a row (specs/marks.md, "Status of a row").
-enum class RowStatus : std::uint8_t { marked = 0, issued = 1, unmarked = 2, no_finite_logit = 3, infinite_logit = 4, bad_parameter = 5 };
+enum class RowStatus : std::uint8_t { marked = 0, issued = 1, unmarked = 2, no_finite_logit = 3, infinite_logit = 4, bad_parameter = 5, needs_all_logits = 6 };
 
 /// A batch of logits, row-major. `data` is not owned.
 struct Logits {

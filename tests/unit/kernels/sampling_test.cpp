@@ -1,6 +1,7 @@
 // The block algorithms of the GPU, run by the serial executor, against the reference: the same token and status on every row.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 #include "marks/reference.hpp"
@@ -119,4 +120,53 @@ TEST_CASE("the block algorithms equal the reference: every shape, parameter, sch
       }
     }
   }
+}
+
+TEST_CASE("shards give the reference's token, or say that they need all logits") {
+  Random random(20261202);
+  const kernels::Scheme schemes[] = {gumbel(), greenlist(1u << 30, 2.0), gumbel(), greenlist(0xFFFFFFFFu, 100.0), gumbel(), tournament(30)};
+  const Parameters unlike_truncation[] = {{}, {0.7f}, {0.15f}, {1e-3f}, {1e3f}, {0}, {1, 0.05f}, {1.3f, 0, 40}};
+  std::size_t n = 0, drawn = 0, undecided = 0;
+  for (int shape = 0; shape < static_cast<int>(Shape::kCount); ++shape)
+    for (const std::uint32_t vocab : {1u, 7u, 2049u, 5000u, 17000u, 40001u})
+      for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
+        World world(random, vocab, dtype, 0, 0);
+        for (int i = 0; i < 3; ++i) world.add(make_row(random, static_cast<Shape>(shape), vocab), make_row_parameters(random, unlike_truncation[n++ % std::size(unlike_truncation)]));
+        std::vector<std::uint32_t> cuts{0, vocab};
+        for (std::uint32_t i = 0; i < 7 && vocab > 1; ++i)
+          if (random() % 2 == 0) cuts.push_back(static_cast<std::uint32_t>(1 + random() % (vocab - 1)));
+        std::sort(cuts.begin(), cuts.end());
+        cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+        const kernels::Scheme& scheme = schemes[n % std::size(schemes)];
+        const std::vector<Sampled> got = world.launch_sharded(random, scheme, cuts, static_cast<SerialBlock::Bend>(random() % 4));
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          const Sampled want = expected(world, i, scheme, false);
+          const DeviceRow& row = world.rows[i];
+          INFO(shape_name(static_cast<Shape>(shape)) << " V=" << vocab << " dtype=" << static_cast<int>(dtype) << " ranks=" << cuts.size() - 1 << " row " << i << " T=" << row.temperature
+                                                     << " mode=" << row.mode);
+          const bool draws = want.token != kNoToken && want.status != RowStatus::infinite_logit && row.mode != 1 && row.temperature != 0;
+          if (got[i].status == RowStatus::needs_all_logits) {
+            REQUIRE(draws);
+            REQUIRE(got[i].token == kNoToken);
+            const bool plain = row.min_p == 0 && row.top_k == 0 && row.top_p == 1 && (want.status != RowStatus::marked || scheme.kind == Scheme::gumbel);
+            undecided += plain;
+            continue;
+          }
+          REQUIRE(static_cast<int>(got[i].status) == static_cast<int>(want.status));
+          REQUIRE(got[i].token == want.token);
+          drawn += draws;
+        }
+      }
+  CHECK(drawn > 200);
+  CHECK(undecided < drawn / 5);  // rows of equal logits and the like: not what a model gives
+  WARN(drawn << " rows drawn, " << undecided << " plain ones undecided");
+}
+
+TEST_CASE("shards that leave out columns make rows bad") {
+  Random random(3);
+  World world(random, 5000, DType::float32, 0, 0);
+  world.add(make_row(random, Shape::language, 5000), make_row_parameters(random, {}));
+  CHECK(world.launch_sharded(random, gumbel(), {0, 2000, 5000}, SerialBlock::Bend::none)[0].status != RowStatus::bad_parameter);
+  CHECK(world.launch_sharded(random, gumbel(), {0, 2000, 4999}, SerialBlock::Bend::none)[0].status == RowStatus::bad_parameter);
+  CHECK(world.launch_sharded(random, gumbel(), {1, 2000, 5000}, SerialBlock::Bend::none)[0].status == RowStatus::bad_parameter);
 }

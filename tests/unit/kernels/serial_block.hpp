@@ -1,29 +1,18 @@
-// The executor of the block algorithms on the CPU: one thread after the other, in an order that changes from phase to phase, so that an
+// The CPU's executor made hostile: threads run in an order that changes from phase to phase, so that an
 // algorithm which lets threads of one phase depend on each other gives different answers. Approximations are bent by as much as
 // kernels/block.hpp allows the GPU's to be wrong.
 #pragma once
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <vector>
+#include <memory>
 
-#include "kernels/block.hpp"
+#include "kernels/host_block.hpp"
 
 namespace heirmark::test {
 
-class SerialBlock {
+class SerialBlock : public kernels::HostBlock {
  public:
-  template <class T>
-  class State {
-   public:
-    T& operator[](unsigned t) { return values_[t]; }
-    const T& operator[](unsigned t) const { return values_[t]; }
-
-   private:
-    std::vector<T> values_ = std::vector<T>(kernels::kThreads);
-  };
-
   enum class Bend { none, low, high, random };
   explicit SerialBlock(std::uint64_t seed, Bend bend = Bend::random) : state_(seed | 1), bend_(bend) {}
 
@@ -34,9 +23,6 @@ class SerialBlock {
     const unsigned factor = static_cast<unsigned>(word) | 1u, offset = static_cast<unsigned>(word >> 32);
     for (unsigned i = 0; i < kernels::kThreads; ++i) f((i * factor + offset) % kernels::kThreads);
   }
-  void sync() {}
-  void sync_warp() {}
-
   template <class T, class Op>
   T reduce(const State<T>& state, const Op& op) {
     const unsigned offset = static_cast<unsigned>(next() >> 32);
@@ -50,18 +36,7 @@ class SerialBlock {
     const double exact = std::log2(static_cast<double>(f));
     return static_cast<float>(f >= 0.5f && f <= 2.0f ? exact + 0.9 * bent() : exact * (1 + 0.9 * bent()));
   }
-  kernels::Packet load(const std::byte* p) {
-    kernels::Packet packet;
-    std::memcpy(&packet, std::assume_aligned<16>(p), sizeof packet);
-    return packet;
-  }
-  template <class T>
-  T add(T* word, T n) {
-    const T before = *word;
-    *word += n;
-    return before;
-  }
-  std::uint32_t arrive(std::uint32_t* ticket) { return (*ticket)++; }
+  kernels::Packet load(const std::byte* p) { return HostBlock::load(std::assume_aligned<16>(p)); }
 
  private:
   std::uint64_t next() {

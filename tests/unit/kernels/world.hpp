@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/row.hpp"
+#include "kernels/shard.hpp"
 #include "rows.hpp"
 #include "serial_block.hpp"
 
@@ -80,6 +81,56 @@ struct World {
     }
     for (const std::uint32_t ticket : tickets)
       if (ticket != 0) std::abort();  // a launch leaves its tickets as it found them
+    return out;
+  }
+
+  /// The three steps on ranks that hold the columns between `cuts` (from 0 to vocab), with what they exchange gathered in between.
+  std::vector<Sampled> launch_sharded(Random& random, kernels::Scheme scheme, const std::vector<std::uint32_t>& cuts, SerialBlock::Bend bend) {
+    const std::size_t size = sampler::bytes_per_logit(dtype);
+    kernels::ShardBatch batch;
+    batch.rows = static_cast<std::uint32_t>(rows.size());
+    batch.vocab = vocab;
+    batch.ranks = static_cast<std::uint32_t>(cuts.size() - 1);
+    for (std::uint32_t r = 0; r < batch.ranks; ++r) batch.largest = std::max(batch.largest, cuts[r + 1] - cuts[r]);
+    batch.row = rows.data();
+    batch.keys = &table;
+    batch.scheme = scheme;
+    const std::uint64_t pick_bytes = kernels::shard_pick_bytes(batch.largest);
+    std::vector<kernels::ShardSums> sums(batch.ranks * rows.size());
+    std::memset(static_cast<void*>(sums.data()), 0xFF, sums.size() * sizeof sums[0]);
+    std::vector<std::uint64_t> picks(batch.ranks * rows.size() * pick_bytes / sizeof(std::uint64_t), ~std::uint64_t{0});
+    std::vector<Sampled> out(rows.size(), Sampled{0xDEADBEEFu, RowStatus::bad_parameter, -1.0f});
+    const auto shared = std::make_unique<kernels::ShardShared>();
+    const auto each_row = [&](const auto& step) {
+      for (std::uint32_t i = 0; i < batch.rows; ++i) {
+        std::memset(static_cast<void*>(shared.get()), 0xFF, sizeof *shared);
+        SerialBlock x(random(), bend);
+        step(x, i);
+      }
+    };
+    for (const bool picking : {false, true})
+      for (std::uint32_t r = 0; r < batch.ranks; ++r) {
+        batch.begin = cuts[r];
+        batch.size = cuts[r + 1] - cuts[r];
+        batch.row_bytes = (batch.size + 3) * size;
+        // Its own memory, at any alignment of the type; 16 bytes of room on both sides.
+        std::vector<std::byte> memory(batch.row_bytes * rows.size() + 64, std::byte{0xFF});
+        std::byte* base = memory.data() + (32 - reinterpret_cast<std::uintptr_t>(memory.data()) % 16) + size * (r % 5);
+        for (std::size_t i = 0; i < rows.size(); ++i) std::memcpy(base + i * batch.row_bytes, contents[i].data() + batch.begin * size, batch.size * size);
+        batch.logits = base;
+        batch.own_sums = sums.data() + r * rows.size();
+        batch.sums = sums.data();
+        batch.own_pick = reinterpret_cast<std::byte*>(picks.data()) + r * rows.size() * pick_bytes;
+        each_row([&](SerialBlock& x, std::uint32_t i) {
+          const auto run = [&]<DType D>() { picking ? kernels::shard_pick<D>(x, batch, i, *shared) : kernels::shard_sum<D>(x, batch, i, *shared); };
+          if (dtype == DType::float32) run.template operator()<DType::float32>();
+          else if (dtype == DType::bfloat16) run.template operator()<DType::bfloat16>();
+          else run.template operator()<DType::float16>();
+        });
+      }
+    batch.picks = reinterpret_cast<const std::byte*>(picks.data());
+    batch.out = out.data();
+    each_row([&](SerialBlock& x, std::uint32_t i) { kernels::shard_draw(x, batch, i, *shared); });
     return out;
   }
 

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <functional>
 #include <cmath>
 
@@ -185,6 +186,49 @@ TEST_CASE("device sampler: several drafts are counted at once") {
   for (int d = 0; d < 6; ++d) CHECK(taken[d] == want[d]);
   CHECK(device.count_taken(nullptr, draft, sampled.data(), taken, 6, nullptr).error().code == ErrorCode::usage);
   CHECK(device.count_taken(first, draft, sampled.data(), taken, 0, nullptr).ok());
+}
+
+TEST_CASE("device sampler: shards by the public calls") {
+  constexpr std::uint32_t kVocab = 9001, kRows = 6;
+  const DeviceSampler device = make(profiles::standard_2026_11(), kVocab);
+  Random random(8);
+  std::vector<float> logits;
+  std::vector<DeviceRow> rows;
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    const auto row = make_row(random, Shape::language, kVocab);
+    logits.insert(logits.end(), row.begin(), row.end());
+    rows.push_back(device.row(device.begin(request(i), {}), parameters()[i % 3]));
+  }
+  std::vector<Sampled> whole(kRows), sharded(kRows);
+  REQUIRE(device.sample({logits.data(), DType::float32, kRows, kVocab}, rows.data(), whole.data(), nullptr, {}, nullptr).ok());
+  const std::uint32_t cuts[] = {0, 4000, 9001};
+  const auto plan = [&](std::uint32_t r) { return ShardPlan{cuts[r], cuts[r + 1] - cuts[r], 2, 5001}; };
+  const std::size_t sums_bytes = DeviceSampler::shard_sums_bytes(kRows), picks_bytes = DeviceSampler::shard_picks_bytes(kRows, plan(0));
+  std::vector<std::max_align_t> sums(2 * sums_bytes / sizeof(std::max_align_t) + 1), picks(2 * picks_bytes / sizeof(std::max_align_t) + 1);
+  auto* const all_sums = reinterpret_cast<std::byte*>(sums.data());
+  auto* const all_picks = reinterpret_cast<std::byte*>(picks.data());
+  // The ranks' columns lie in one buffer here; a rank sees its own through the stride.
+  for (std::uint32_t r = 0; r < 2; ++r)
+    REQUIRE(device.shard_sum({logits.data() + cuts[r], DType::float32, kRows, kVocab}, plan(r), rows.data(), all_sums + r * sums_bytes, nullptr).ok());
+  for (std::uint32_t r = 0; r < 2; ++r)
+    REQUIRE(device.shard_pick({logits.data() + cuts[r], DType::float32, kRows, kVocab}, plan(r), rows.data(), all_sums, all_picks + r * picks_bytes, nullptr).ok());
+  REQUIRE(device.shard_draw(kRows, plan(1), rows.data(), all_sums, all_picks, sharded.data(), nullptr).ok());
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    CHECK(sharded[i].token == whole[i].token);
+    CHECK(sharded[i].status == whole[i].status);
+    CHECK(std::isnan(sharded[i].log_prob));
+  }
+  const auto refused = [](const Result<void>& result) { return !result.ok() && result.error().code == ErrorCode::usage; };
+  const Logits own{logits.data(), DType::float32, kRows, kVocab};
+  CHECK(refused(device.shard_sum(own, {0, 0, 2, 5001}, rows.data(), all_sums, nullptr)));
+  CHECK(refused(device.shard_sum(own, {0, 5002, 2, 5001}, rows.data(), all_sums, nullptr)));
+  CHECK(refused(device.shard_sum(own, {4001, 5001, 2, 5001}, rows.data(), all_sums, nullptr)));
+  CHECK(refused(device.shard_sum(own, {0, 4000, 0, 5001}, rows.data(), all_sums, nullptr)));
+  CHECK(refused(device.shard_sum({logits.data(), DType::float32, kRows, 3999}, plan(0), rows.data(), all_sums, nullptr)));
+  CHECK(refused(device.shard_sum(own, plan(0), nullptr, all_sums, nullptr)));
+  CHECK(refused(device.shard_pick(own, plan(0), rows.data(), nullptr, all_picks, nullptr)));
+  CHECK(refused(device.shard_draw(kRows, plan(0), rows.data(), all_sums, nullptr, sharded.data(), nullptr)));
+  CHECK(refused(device.shard_draw(65, plan(0), rows.data(), all_sums, all_picks, sharded.data(), nullptr)));
 }
 
 TEST_CASE("device sampler: calls that make no sense are refused, rows that make none have a status") {

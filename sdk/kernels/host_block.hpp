@@ -1,0 +1,53 @@
+// The executor of the block algorithms on the CPU: one thread after the other (kernels/block.hpp).
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "kernels/block.hpp"
+
+namespace heirmark::kernels {
+
+class HostBlock {
+ public:
+  template <class T>
+  class State {
+   public:
+    T& operator[](unsigned t) { return values_[t]; }
+    const T& operator[](unsigned t) const { return values_[t]; }
+
+   private:
+    std::vector<T> values_ = std::vector<T>(kThreads);
+  };
+
+  template <class F>
+  void each(const F& f) {
+    for (unsigned t = 0; t < kThreads; ++t) f(t);
+  }
+  void sync() {}
+  void sync_warp() {}
+  template <class T, class Op>
+  T reduce(const State<T>& state, const Op& op) {
+    T all = state[0];
+    for (unsigned t = 1; t < kThreads; ++t) all = op(all, state[t]);
+    return all;
+  }
+  float exp2(float z) { return z < -126.0f ? 0.0f : static_cast<float>(std::exp2(static_cast<double>(z))); }
+  float log2(float f) { return static_cast<float>(std::log2(static_cast<double>(f))); }
+  Packet load(const std::byte* p) {
+    Packet packet;
+    std::memcpy(&packet, p, sizeof packet);
+    return packet;
+  }
+  template <class T>
+  T add(T* word, T n) {
+    const T before = *word;
+    *word += n;
+    return before;
+  }
+  std::uint32_t arrive(std::uint32_t* ticket) { return (*ticket)++; }
+};
+
+}  // namespace heirmark::kernels
