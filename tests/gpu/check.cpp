@@ -242,6 +242,8 @@ class Worker {
   /// With a guard on either side; everything is filled with canaries.
   std::byte* out(std::size_t bytes) { return guarded(out_, bytes, kCanary); }
   std::byte* top(std::size_t bytes) { return guarded(top_, bytes, kCanary); }
+  std::byte* sums(std::size_t bytes) { return guarded(sums_, bytes, kCanary); }
+  std::byte* picks(std::size_t bytes) { return guarded(picks_, bytes, kCanary); }
   std::byte* workspace(std::size_t bytes, std::optional<unsigned char> poison) { return guarded(workspace_, bytes, poison); }
 
   /// Copies out what guarded() gave and looks at its guards.
@@ -274,7 +276,7 @@ class Worker {
   Machine& machine_;
   bool exact_;
   Stream stream_;
-  std::unique_ptr<Buffer> logits_, rows_, out_, top_, workspace_;
+  std::unique_ptr<Buffer> logits_, rows_, out_, top_, workspace_, sums_, picks_;
 };
 
 void must(const Result<void>& result, const char* what) {
@@ -429,7 +431,8 @@ void compare(const Batch& batch, std::size_t from, const Results& got, const Exp
 
 struct Counts {
   std::atomic<std::uint64_t> rows{0}, comparisons{0}, launches{0}, cases{0};
-  std::atomic<std::uint64_t> by_dtype[3]{}, by_scheme[3]{}, by_status[6]{}, truncated{0}, large_vocab{0};
+  std::atomic<std::uint64_t> sharded{0}, sharded_plain{0}, plain_left{0};  ///< plain: shards should decide it; left: they did not
+  std::atomic<std::uint64_t> by_dtype[3]{}, by_scheme[3]{}, by_status[7]{}, truncated{0}, large_vocab{0};
 };
 
 class Check {
@@ -458,6 +461,7 @@ class Check {
   }
   void count(const Batch& batch, const Expected& want, Scheme scheme);
   void spoil(Results& results, Worker& worker);
+  void shards(Worker& worker, Random& random, const DeviceSampler& device, const Batch& batch, const std::byte* logits, const std::byte* rows, const Expected& want, const Results& whole);
   void copy_batch(Worker& worker, const Batch& batch, std::byte*& logits, std::byte*& rows) {
     logits = worker.logits(batch.bytes.size());
     rows = worker.rows(batch.rows.size() * sizeof(DeviceRow));
@@ -564,11 +568,62 @@ void Check::run_case(Worker& worker, std::uint64_t number) {
       ++launches;
       comparisons += piece;
     }
+    if (random() % 4 == 0) shards(worker, random, device, batch, logits, rows, want, whole);
     this->count(batch, want, profile.scheme);
     counts_.launches += launches;
     counts_.comparisons += comparisons;
   }
   ++counts_.cases;
+}
+
+/// The first rows of a batch once more, each rank's columns on their own: a row either has its token or says that it needs all logits.
+void Check::shards(Worker& worker, Random& random, const DeviceSampler& device, const Batch& batch, const std::byte* logits, const std::byte* rows, const Expected& want, const Results& whole) {
+  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(batch.rows.size(), 64));
+  const auto ranks = std::min<std::uint32_t>(batch.vocab, 1 + static_cast<std::uint32_t>(random() % 8));
+  std::vector<std::uint32_t> cuts;
+  while (cuts.size() + 1 < ranks) {
+    const auto cut = static_cast<std::uint32_t>(1 + random() % (batch.vocab - 1));
+    if (std::find(cuts.begin(), cuts.end(), cut) == cuts.end()) cuts.push_back(cut);
+  }
+  cuts.push_back(0);
+  cuts.push_back(batch.vocab);
+  std::sort(cuts.begin(), cuts.end());
+  std::uint32_t largest = 0;
+  for (std::uint32_t r = 0; r < ranks; ++r) largest = std::max(largest, cuts[r + 1] - cuts[r]);
+  const auto plan = [&](std::uint32_t r) { return ShardPlan{cuts[r], cuts[r + 1] - cuts[r], ranks, largest}; };
+  const auto own = [&](std::uint32_t r) {
+    Logits l = batch.logits(logits, 0, count);
+    l.data = static_cast<const std::byte*>(l.data) + cuts[r] * batch.size();
+    return l;
+  };
+  const std::size_t sums_bytes = DeviceSampler::shard_sums_bytes(count), picks_bytes = DeviceSampler::shard_picks_bytes(count, plan(0)), out_bytes = count * sizeof(Sampled);
+  std::byte* const sums = worker.sums(ranks * sums_bytes);
+  std::byte* const picks = worker.picks(ranks * picks_bytes);
+  const auto* const device_rows = reinterpret_cast<const DeviceRow*>(rows);
+  for (std::uint32_t r = 0; r < ranks; ++r) must(device.shard_sum(own(r), plan(r), device_rows, sums + r * sums_bytes, worker.stream()), "shard_sum");
+  for (std::uint32_t r = 0; r < ranks; ++r) must(device.shard_pick(own(r), plan(r), device_rows, sums, picks + r * picks_bytes, worker.stream()), "shard_pick");
+  for (const std::uint32_t r : {0u, ranks - 1}) {
+    std::byte* const out = worker.out(out_bytes);
+    std::vector<Sampled> got(count);
+    must(device.shard_draw(count, plan(r), device_rows, sums, picks, reinterpret_cast<Sampled*>(out), worker.stream()), "shard_draw");
+    worker.fetch(out, got.data(), out_bytes, "out of shard_draw");
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const DeviceRow& row = batch.rows[i];
+      const Sampled& right = nobodys(row) ? whole.out[i] : want.out[0][i];
+      const bool left = got[i].status == RowStatus::needs_all_logits;
+      if (left ? got[i].token != kNoToken : got[i].status != right.status || got[i].token != right.token)
+        throw Different(format("sharded over %" PRIu32 " ranks, rank %" PRIu32 ", slot %" PRIu32 ": different token or status\n", ranks, r, i) + describe(batch, i) + "  shards: " + text_of(got[i]) +
+                        "\n  whole:  " + text_of(right) + "\n");
+      if (!std::isnan(got[i].log_prob)) throw Different("shard_draw gave a log-probability\n" + describe(batch, i));
+      const bool plain = batch.kinds[i] == static_cast<unsigned>(test::Shape::language) && device.profile().scheme == Scheme::gumbel && row.min_p == 0 && row.top_k == 0 && row.top_p == 1;
+      counts_.sharded_plain += plain;
+      counts_.plain_left += plain && left;
+    }
+  }
+  worker.fetch(sums, nullptr, ranks * sums_bytes, "sums");
+  worker.fetch(picks, nullptr, ranks * picks_bytes, "picks");
+  counts_.sharded += count;
+  counts_.launches += 2 * ranks + 2;
 }
 
 std::string Check::cases() {
@@ -611,6 +666,9 @@ std::string Check::cases() {
   for (auto& worker : workers) worker.join();
   done = true;
   if (progress.joinable()) progress.join();
+  // What shards leave is right by definition, so it must be little: a row that only draws leaves a handful in ten thousand.
+  if (found.empty() && counts_.sharded_plain >= 1000 && counts_.plain_left * 50 > counts_.sharded_plain)
+    found = format("shards leave %" PRIu64 " of %" PRIu64 " plain rows to a whole launch\n", counts_.plain_left.load(), counts_.sharded_plain.load());
   return found;
 }
 
@@ -933,10 +991,10 @@ bool write_summary(const Settings& settings, const Check& check, const std::stri
                "{\"device\": \"%s\", \"result\": \"%s\", \"seed\": %" PRIu64 ", \"small\": %s, \"rows\": %" PRIu64 ", \"comparisons\": %" PRIu64 ", \"launches\": %" PRIu64 ", \"cases\": %" PRIu64
                ", \"seconds\": %.1f,\n \"rows_of\": {\"float32\": %" PRIu64 ", \"bfloat16\": %" PRIu64 ", \"float16\": %" PRIu64 ", \"gumbel\": %" PRIu64 ", \"greenlist\": %" PRIu64
                ", \"tournament\": %" PRIu64 ", \"truncated\": %" PRIu64 ", \"vocabulary of 32,000 or more\": %" PRIu64 ", \"marked\": %" PRIu64 ", \"issued\": %" PRIu64 ", \"unmarked\": %" PRIu64
-               ", \"no finite logit\": %" PRIu64 ", \"infinite logit\": %" PRIu64 ", \"bad parameter\": %" PRIu64 "},\n \"failure\": \"%s\"}\n",
+               ", \"no finite logit\": %" PRIu64 ", \"infinite logit\": %" PRIu64 ", \"bad parameter\": %" PRIu64 ", \"in shards\": %" PRIu64 "},\n \"shards\": {\"plain\": %" PRIu64 ", \"left to a whole launch\": %" PRIu64 "},\n \"failure\": \"%s\"}\n",
                device.c_str(), result.c_str(), settings.seed, settings.small ? "true" : "false", c.rows.load(), c.comparisons.load(), c.launches.load(), c.cases.load(), check.seconds(), c.by_dtype[0].load(),
                c.by_dtype[1].load(), c.by_dtype[2].load(), c.by_scheme[0].load(), c.by_scheme[1].load(), c.by_scheme[2].load(), c.truncated.load(), c.large_vocab.load(), c.by_status[0].load(),
-               c.by_status[1].load(), c.by_status[2].load(), c.by_status[3].load(), c.by_status[4].load(), c.by_status[5].load(), quoted.c_str());
+               c.by_status[1].load(), c.by_status[2].load(), c.by_status[3].load(), c.by_status[4].load(), c.by_status[5].load(), c.sharded.load(), c.sharded_plain.load(), c.plain_left.load(), quoted.c_str());
   return std::fclose(file) == 0;
 }
 

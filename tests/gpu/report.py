@@ -209,6 +209,8 @@ def check_lines(name, check):
              f"{check.get('cases', 0):,} cases, {check['seconds']:.0f} s, seed {check['seed']}"]
     if check.get("rows_of"):
         lines.append("    * rows of " + ", ".join(f"{key} {value:,}" for key, value in check["rows_of"].items()))
+    if check.get("shards"):
+        lines.append(f"    * shards left {check['shards']['left to a whole launch']:,} of {check['shards']['plain']:,} plain rows to a whole launch")
     if check.get("failure"):
         lines += ["", "```", check["failure"].rstrip(), "```", ""]
     return lines

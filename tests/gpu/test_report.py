@@ -94,7 +94,8 @@ class Whole(unittest.TestCase):
     def test_everything(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            check = {"device": DEVICE, "result": "equal", "seed": 5, "rows": 10000123, "comparisons": 20000456, "launches": 7, "cases": 9, "seconds": 88.0, "rows_of": {"gumbel": 77}, "failure": ""}
+            check = {"device": DEVICE, "result": "equal", "seed": 5, "rows": 10000123, "comparisons": 20000456, "launches": 7, "cases": 9, "seconds": 88.0, "rows_of": {"gumbel": 77}, "shards": {"plain": 900, "left to a whole launch": 3},
+                     "failure": ""}
             self.make(folder, machine_dot_json={"device": DEVICE, "date": "2026-11-30", "commit": "abc1234", "driver": "580", "cuda": "13.0", "compute_capability": "9.0", "cores": 16, "seconds": 500},
                       parts_dot_jsonl=[{"name": "check", "seconds": 88, "limit": 170, "exit": 0}, {"name": "peers", "seconds": 50, "limit": 60, "exit": 124, "note": "stopped at its limit"}],
                       check_dot_json=check, peers_dot_log="the last words\n",
@@ -103,7 +104,7 @@ class Whole(unittest.TestCase):
                       peers_dot_jsonl=[{**row("off", us=33.0, impl="torch softmax + multinomial"), "timing": "graph"}, {"impl": "flashinfer top-k + top-p", "error": "ImportError: no flashinfer"}])
             stem, text, data = self.run_report(folder)
             self.assertEqual(stem.name, "h100-80gb-hbm3-2026-11-30")
-            for expected in ("# NVIDIA H100 80GB HBM3, 2026-11-30", "Commit abc1234.", "**Parts that failed: peers.**", "10,000,123 rows", "the last words", "ImportError: no flashinfer", "33.0 (3.0x)",
+            for expected in ("# NVIDIA H100 80GB HBM3, 2026-11-30", "Commit abc1234.", "**Parts that failed: peers.**", "10,000,123 rows", "shards left 3 of 900 plain rows", "the last words", "ImportError: no flashinfer", "33.0 (3.0x)",
                              "| 128,256 x 128 | 10.0 | 11.0 (1.10) |  | 10.9 (1.09) |", "bench: 2 cases, from gumbel, somewhere on", "peers: stopped at its limit", "heirmark + top tokens",
                              "### Without truncation, float32, hot", "compute-sanitizer memcheck: not run"):
                 self.assertIn(expected, text)
