@@ -121,7 +121,7 @@ std::string text_of(const Case& c) {
 
 /// How many buffers of `bytes` a cold measurement takes in turn.
 std::size_t buffers_of(std::size_t bytes, std::size_t cache, std::size_t pool_bytes) {
-  const auto wanted = static_cast<std::size_t>(kColdTimes * static_cast<double>(cache)) / bytes + 1;
+  const auto wanted = static_cast<std::size_t>(kColdTimes * static_cast<double>(cache)) / bytes + 2;
   return std::clamp<std::size_t>(wanted, 1, std::min(kMaxNodes, pool_bytes / bytes));
 }
 

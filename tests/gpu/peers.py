@@ -137,7 +137,7 @@ class Timer:
     def time(self, function, dtype, batch, vocab, milliseconds=20):
         """(microseconds, how)"""
         pool, elements = self.pool(dtype), batch * vocab
-        buffers = int(COLD_TIMES * self.cache) // (elements * pool.element_size()) + 1
+        buffers = int(COLD_TIMES * self.cache) // (elements * pool.element_size()) + 2
         buffers = max(1, min(buffers, MAX_NODES, pool.numel() // elements))
         inputs = [pool[i * elements:(i + 1) * elements].view(batch, vocab) for i in range(buffers)]
         nodes = max(buffers, FEW_NODES)
