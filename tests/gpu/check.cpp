@@ -262,19 +262,20 @@ std::string Check::cases() {
   };
   std::vector<std::thread> workers;
   for (unsigned i = 0; i < threads; ++i) workers.emplace_back(work);
-  std::thread progress;
+  // On a terminal a line that changes; in a log one now and then.
   std::atomic<bool> done{false};
-  if (::isatty(STDERR_FILENO) != 0)
-    progress = std::thread([&] {
-      while (!done) {
-        std::fprintf(stderr, "\r%.0f s  %.2f M rows  %" PRIu64 " cases ", seconds(), static_cast<double>(counts_.rows) * 1e-6, counts_.cases.load());
-        for (int i = 0; i < 10 && !done; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      }
-      std::fputc('\n', stderr);
-    });
+  std::thread progress([&, terminal = ::isatty(STDERR_FILENO) != 0] {
+    constexpr double kEvery[] = {20, 1};
+    for (double next_line = seconds() + kEvery[terminal ? 1 : 0]; !done; std::this_thread::sleep_for(std::chrono::milliseconds(50))) {
+      if (seconds() < next_line) continue;
+      next_line += kEvery[terminal ? 1 : 0];
+      std::fprintf(stderr, "%s%.0f s  %.2f M rows  %" PRIu64 " cases%s", terminal ? "\r" : "", seconds(), static_cast<double>(counts_.rows) * 1e-6, counts_.cases.load(), terminal ? " " : "\n");
+    }
+    if (terminal) std::fputc('\n', stderr);
+  });
   for (auto& worker : workers) worker.join();
   done = true;
-  if (progress.joinable()) progress.join();
+  progress.join();
   // What shards leave is right by definition, so it must be little: a row that only draws leaves a handful in ten thousand.
   if (found.empty() && counts_.sharded_plain >= 1000 && counts_.plain_left * 50 > counts_.sharded_plain)
     found = format("shards leave %" PRIu64 " of %" PRIu64 " plain rows to a whole launch\n", counts_.plain_left.load(), counts_.sharded_plain.load());
