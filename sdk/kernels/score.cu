@@ -9,11 +9,13 @@
 namespace heirmark::kernels {
 namespace {
 
-/// Blocks that a processor holds at least: 64 registers a thread, and no spills.
-constexpr unsigned kScoreResident = 4;
+/// Blocks that a processor holds at least: 64 registers a thread; 80 where the rare exact score is called, which must find the others saved
+/// and nothing spilled. Four chains of a quarter round in each of 24 warps are more than the latencies need.
+template <Scheme S>
+constexpr unsigned kScoreResident = S == Scheme::gumbel ? 3 : 4;
 
 template <Scheme S, bool kWeighted>
-__global__ void __launch_bounds__(kThreads, kScoreResident) score_kernel(const __grid_constant__ ScoreBatch batch) {
+__global__ void __launch_bounds__(kThreads, kScoreResident<S>) score_kernel(const __grid_constant__ ScoreBatch batch) {
   __shared__ ScoreShared shared;
   __shared__ DeviceBlock::Scratch scratch;
   DeviceBlock x(scratch);

@@ -113,8 +113,9 @@ template <Scheme S, class X>
 HEIRMARK_HD_INLINE std::uint32_t integer_of(std::uint32_t word, const ScoreRule& rule, bool negative) {
   if constexpr (S == Scheme::greenlist) return marks::greenlist::is_green(word, rule.gamma) ? 1 : 0;
   if constexpr (S == Scheme::tournament) return ones(word & rule.mask);
-  if (!negative) return score<X>(word);
-  return word == 0 ? marks::kScoreUpZero : score<X>(word - 1) + 1;  // score'
+  const std::uint32_t up = negative ? 1 : 0;
+  const std::uint32_t value = score<X>(word - up) + up;
+  return up != 0 && word == 0 ? marks::kScoreUpZero : value;  // score' where the weight is negative
 }
 }  // namespace score_detail
 
