@@ -102,6 +102,13 @@ TEST_CASE("a term's word is the stream's word at its bin, whatever its column an
 
 TEST_CASE("the device's integer of a word is the CPU's, where the approximation cannot tell too") {
   std::vector<std::uint32_t> words{0, 1, 2, 0x7FFFFFFEu, 0x7FFFFFFFu, 0x80000000u, 0xFFFFFFFDu, 0xFFFFFFFEu, 0xFFFFFFFFu};
+  // All words whose approximation has another whole part than the score (a search over all 2^32; each lies one above).
+  const std::vector<std::uint32_t> deceptive{0x85DC92A0u, 0x0FEEAA08u, 0x156B2C32u, 0xAAA5DBDDu, 0x4053A0EFu, 0xCB0F8E64u, 0x583368FDu};
+  for (const std::uint32_t word : deceptive) {
+    CHECK(static_cast<std::uint32_t>(marks::score_approximation(word)) == marks::score_exact(word) + 1);
+    words.push_back(word);
+    words.push_back(word + 1);
+  }
   std::size_t undecided = 0;
   for (const std::uint32_t from : {0x10000000u, 0xC0000000u})
     for (std::uint32_t c = from; c - from < 1u << 22; ++c) {
