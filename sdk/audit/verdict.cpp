@@ -124,6 +124,7 @@ Result<void> text_channel(const Case& c, const ChannelPlan& plan, const VerdictO
     DetectOptions detect_options;
     detect_options.count_rule = plan.count_rule;
     detect_options.decoys = plan.decoys;
+    detect_options.device = options.device;
     detect_options.threads = options.threads;
     detect_options.growth_points = key == 0 ? 64 : 0;
     if (options.progress)

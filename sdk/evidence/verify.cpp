@@ -321,10 +321,12 @@ class Verifier {
     inputs.c1 = bytes("transcript/c1.jsonl");
     inputs.issued = bytes("transcript/issued.jsonl");
     VerdictOptions options;
+    options.device = options_.device;
     options.threads = options_.threads;
     options.progress = options_.progress;
     const auto again = compute_verdict(inputs, verdict_->date, options);
-    if (!again && again.error().code == ErrorCode::stopped) return again.error();
+    // Neither says anything about the evidence: `io` is the device's, or the machine's.
+    if (!again && (again.error().code == ErrorCode::stopped || again.error().code == ErrorCode::io)) return again.error();
     if (!again) fail("verdict.recomputed", "the verdict cannot be recomputed: " + again.error().message);
     else if (again->bytes() != bytes("verdict.json")) fail("verdict.recomputed", "the recomputed verdict has other bytes (outcome " + std::string(outcome_name(again->outcome)) + ", log10 p " + again->log10_p + ")");
     else ok("verdict.recomputed", "log10 p " + again->log10_p + ", log10 e " + again->log10_e);

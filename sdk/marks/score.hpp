@@ -5,9 +5,8 @@
 // an integer.
 #pragma once
 #include <cstdint>
-#include <cstring>
 
-#include "core/hd.hpp"
+#include "core/dmath.hpp"
 
 namespace heirmark::marks {
 
@@ -100,35 +99,41 @@ HEIRMARK_HD constexpr std::int64_t sqrt_weight(std::uint64_t count) {
 inline constexpr double kScoreMargin = 0x1p-21;
 inline constexpr double kScoreLn2 = 11629079.968045203;  // 2^24 ln 2
 inline constexpr double kScoreSqrt2 = 1.4142;            // where m is halved; any value near sqrt 2 will do
-inline constexpr double kScoreSeries[9] = {1.0,      1.0 / 3,  1.0 / 5,  1.0 / 7, 1.0 / 9,
-                                           1.0 / 11, 1.0 / 13, 1.0 / 15, 1.0 / 17};
 
 /// 2^24 * -ln((c + 1) / 2^32) within 2^-22.
-inline double score_approximation(std::uint32_t c) noexcept {
-  const double n = static_cast<double>(std::uint64_t{c} + 1);
-  std::uint64_t bits = 0;
-  std::memcpy(&bits, &n, sizeof bits);
-  double exponent = static_cast<double>(bits >> 52) - 1023;
-  bits = (bits & 0xFFFFFFFFFFFFFull) | 0x3FF0000000000000ull;
-  double m = 0;
-  std::memcpy(&m, &bits, sizeof m);
+HEIRMARK_HD inline double score_approximation(std::uint32_t c) noexcept {
+  const std::uint64_t bits = core::d_bits(static_cast<double>(std::uint64_t{c} + 1));
+  double exponent = static_cast<double>(static_cast<std::int32_t>(bits >> 52) - 1023);
+  double m = core::d_from_bits((bits & 0xFFFFFFFFFFFFFull) | 0x3FF0000000000000ull);
   if (m > kScoreSqrt2) {
     m *= 0.5;
     exponent += 1;
   }
   const double z = (m - 1) / (m + 1), w = z * z;
-  double series = kScoreSeries[8];
-  for (int i = 7; i >= 0; --i) series = series * w + kScoreSeries[i];
+  double series = 1.0 / 17;
+  series = series * w + 1.0 / 15;
+  series = series * w + 1.0 / 13;
+  series = series * w + 1.0 / 11;
+  series = series * w + 1.0 / 9;
+  series = series * w + 1.0 / 7;
+  series = series * w + 1.0 / 5;
+  series = series * w + 1.0 / 3;
+  series = series * w + 1.0;
   return (32 - exponent) * kScoreLn2 - z * 0x1p25 * series;
+}
+
+/// Does the approximation decide score(c)? Then it is in `score`.
+HEIRMARK_HD inline bool score_decided(std::uint32_t c, std::uint32_t& score) noexcept {
+  const double y = score_approximation(c);
+  score = static_cast<std::uint32_t>(y > 0 ? y : 0);
+  const double fraction = y - score;
+  return fraction >= kScoreMargin && fraction <= 1 - kScoreMargin;
 }
 
 /// score(c).
 inline std::uint32_t score(std::uint32_t c) noexcept {
-  const double y = score_approximation(c);
-  if (y < kScoreMargin) return score_exact(c);
-  const auto whole = static_cast<std::uint32_t>(y);
-  const double fraction = y - whole;
-  return fraction < kScoreMargin || fraction > 1 - kScoreMargin ? score_exact(c) : whole;
+  std::uint32_t whole = 0;
+  return score_decided(c, whole) ? whole : score_exact(c);
 }
 
 /// score'(c) = ceil(2^24 * -ln(c / 2^32)) for c > 0 and 2^30 for c = 0: the score of a pair of negative weight. No such

@@ -1,5 +1,6 @@
 // What detect.hpp offers for an opening: subkeys out of the tree, then the work on words.
 #include <heirmark/detect.hpp>
+#include <memory>
 
 #include "scoring/family.hpp"
 
@@ -30,7 +31,25 @@ Result<Detection> detect(const Opening& opening, const PairSet& pairs, const Det
   if (!chosen) return chosen.error();
   const scoring::Family family{opening.profile(), opening.family_size(), *chosen,
                                [&opening](std::uint32_t i) { return window_keys(opening.epoch(), i); }};
-  return scoring::detect_family(family, pairs, options, scoring::best_kernel());
+  std::unique_ptr<kernels::ScoreDevice> device;
+  if (options.device == Device::cuda) {
+    auto opened = kernels::open_score_device();
+    if (!opened) return opened.error();
+    device = std::move(opened).value();
+  }
+  return scoring::detect_family(family, pairs, options, scoring::best_kernel(), device.get());
+}
+
+Result<Device> parse_device(std::string_view name) {
+  if (name == "cpu") return Device::cpu;
+  if (name == "cuda") return Device::cuda;
+  return Error{ErrorCode::usage, "no device \"" + std::string(name) + "\"; there are cpu and cuda"};
+}
+
+Result<void> check_device(Device device) {
+  if (device == Device::cpu) return {};
+  const auto opened = kernels::open_score_device();
+  return opened ? Result<void>{} : opened.error();
 }
 
 Result<std::vector<IssuedChoice>> issued_choices(const Opening& opening, std::span<const IssuedResponse> ledger,

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "marks/score.hpp"
+#include "scoring/bulk.hpp"
 #include "scoring/family.hpp"
 
 namespace heirmark::scoring {
@@ -88,7 +89,7 @@ std::vector<std::uint64_t> checkpoints_of(std::uint64_t n, std::uint64_t points)
 }  // namespace
 
 Result<Detection> detect_family(const Family& family, const PairSet& set, const DetectOptions& options,
-                                const Kernel& kernel) {
+                                const Kernel& kernel, kernels::ScoreDevice* device) {
   const std::uint64_t decoys = options.decoys;
   if (decoys >= family.size)
     return Error{ErrorCode::usage,
@@ -107,7 +108,9 @@ Result<Detection> detect_family(const Family& family, const PairSet& set, const 
   };
   const unsigned threads = std::max(1u, options.threads);
   const WindowKeys live_keys = family.derive(family.member);
-  auto live = evaluate_growth(kernel, rule, *columns, live_keys, checkpoints, threads, share(0, 1));
+  auto live = device == nullptr
+                  ? evaluate_growth(kernel, rule, *columns, live_keys, checkpoints, threads, share(0, 1))
+                  : evaluate_growth(*device, rule, *columns, live_keys, checkpoints, share(0, 1));
   if (!live) return live.error();
 
   Detection out;
@@ -146,8 +149,12 @@ Result<Detection> detect_family(const Family& family, const PairSet& set, const 
   out.histogram.live = out.statistic;
 
   if (decoys > 0) {
-    auto ranks = evaluate_decoys(kernel, rule, *columns, family.derive, (family.member + 1) % family.size, decoys,
-                                 family.size, live->statistic, threads, share(1, static_cast<double>(decoys)));
+    const std::uint64_t first = (family.member + 1) % family.size;
+    const Progress rest = share(1, static_cast<double>(decoys));
+    auto ranks = device == nullptr ? evaluate_decoys(kernel, rule, *columns, family.derive, first, decoys, family.size,
+                                                     live->statistic, threads, rest)
+                                   : evaluate_decoys(*device, rule, *columns, family.derive, first, decoys, family.size,
+                                                     live->statistic, threads, rest);
     if (!ranks) return ranks.error();
     std::vector<stats::RankClass> classes;
     for (std::uint32_t c = 0; c < core::kClasses; ++c) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/score.hpp"
 #include "scoring/evaluate.hpp"
 
 namespace heirmark::scoring {
@@ -17,8 +18,9 @@ struct Family {
   std::uint32_t member = 0;  ///< the one that is tested
   Derive derive;
 };
+/// The sums are the device's, if there is one, else the kernel's.
 [[nodiscard]] Result<Detection> detect_family(const Family& family, const PairSet& set, const DetectOptions& options,
-                                              const Kernel& kernel);
+                                              const Kernel& kernel, kernels::ScoreDevice* device = nullptr);
 
 /// One member's subkeys for an issued log.
 struct IssuedKeys {

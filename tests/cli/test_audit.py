@@ -116,6 +116,20 @@ class Verdicts(Audits):
         done = heirmark("audit", "verdict", twin, "--opening", self.base / "opening.json", *self.auditor, "--require", "supports", passphrase=PASSPHRASE)
         self.assertEqual((done.code, done.out.split()[0]), (7, "INCONCLUSIVE"))
 
+    def test_without_the_device_nothing_is_written(self):
+        folder = self.copied()
+        before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        args = ("audit", "verdict", folder, "--opening", self.base / "opening.json", *self.auditor, "--device", "cuda")
+        self.run_fails(5, *args, passphrase=PASSPHRASE, env=environment(CUDA_VISIBLE_DEVICES=""), words="CUDA device")
+        self.assertEqual({path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}, before)
+        here = heirmark(*args, passphrase=PASSPHRASE)
+        if here.code == 5:  # this machine has no GPU
+            self.assertIn("CUDA device", here.err)
+            return
+        self.assertEqual(here.code, 0, here.err)
+        mine, base = (json.loads((at / "verdict.json").read_text()) for at in (folder, self.base / "guilty"))
+        self.assertEqual({**mine, "date": ""}, {**base, "date": ""})
+
     def test_the_report_is_a_function_of_the_bag(self):
         self.run_ok("report", self.base / "guilty/bag", "-o", self.dir / "again.html")
         self.assertEqual((self.dir / "again.html").read_bytes(), (self.base / "guilty/report.html").read_bytes())
@@ -148,6 +162,16 @@ class Verification(Audits):
         self.assertEqual(self.run_ok("verify", bag, *trust, "--json").json["state"], "valid")
         self.assertEqual(heirmark("verify", self.base / "innocent/bag", "--require", "supports").code, 7)
         self.assertEqual(heirmark("verify", bag, "--require", "supports").code, 0)
+
+    def test_a_missing_device_says_nothing_about_the_bag(self):
+        bag = self.base / "guilty/bag"
+        self.run_fails(5, "verify", bag, "--json", "--device", "cuda", env=environment(CUDA_VISIBLE_DEVICES=""), words="CUDA device")
+        self.assertEqual(self.run_ok("verify", bag, "--json", "--device", "cpu").out, self.run_ok("verify", bag, "--json").out)
+        here = heirmark("verify", bag, "--json", "--device", "cuda")
+        if here.code == 5:  # this machine has no GPU
+            self.assertIn("CUDA device", here.err)
+        else:
+            self.assertEqual((here.code, here.out), (0, self.run_ok("verify", bag, "--json").out))
 
     def test_signers_that_nobody_trusts(self):
         done = heirmark("verify", self.base / "guilty/bag", "--trust", self.base / "auditor.pem", "--json")

@@ -7,7 +7,7 @@ import struct
 import sys
 
 sys.path.insert(0, os.path.dirname(__file__))
-from support import PASSPHRASE, SOURCE, Case, main
+from support import PASSPHRASE, SOURCE, Case, environment, heirmark, main
 
 
 class Texts(Case):
@@ -61,6 +61,22 @@ class Texts(Case):
         one = self.run_ok("detect", text, "--opening", opening, "--json", "--decoys", 63, "--threads", 1).out
         self.assertEqual(self.run_ok("detect", text, "--opening", opening, "--json", "--decoys", 63, "--threads", 3).out, one)
         self.assertEqual(self.run_ok("detect", "-", "--opening", opening, "--json", "--decoys", 63, stdin=text.read_bytes()).out, one)
+
+    def test_the_device_changes_nothing_and_is_never_replaced(self):
+        opening = self.opening(family_size="4096")
+        text = self.mark(opening, "text.jsonl", "--texts", 5)
+        args = ("detect", text, "--opening", opening, "--json", "--decoys", 63)
+        one = self.run_ok(*args).out
+        self.assertEqual(self.run_ok(*args, "--device", "cpu").out, one)
+        self.run_fails(5, *args, "--device", "cuda", env=environment(CUDA_VISIBLE_DEVICES=""), words="CUDA device")
+        self.run_fails(2, *args, "--device", "gpu", words="--device")
+        # Before its work: the input is not even looked at.
+        self.run_fails(5, "detect", self.dir / "none.jsonl", "--opening", opening, "--device", "cuda", env=environment(CUDA_VISIBLE_DEVICES=""), words="CUDA device")
+        here = heirmark(*args, "--device", "cuda")
+        if here.code == 5:  # this machine has no GPU
+            self.assertIn("CUDA device", here.err)
+        else:
+            self.assertEqual((here.code, here.out), (0, one))
 
     def test_count_rules(self):
         opening = self.opening()

@@ -2,7 +2,8 @@
 """Makes the report of tests/gpu/run from what its parts left in a folder.   tests/gpu/report.py FOLDER --out tests/bench/results
 
 Reads machine.json, parts.jsonl, check.json, check_scoring.json, sanitizer-TOOL.log, bench.jsonl, peers.jsonl and the parts' logs; what is not there
-was not run, and the report says so. Writes DEVICE-DATE.md for a person and DEVICE-DATE.json with everything, and prints their common stem.
+was not run, and the report says so. Writes DEVICE-DATE.md with all of it for a person and DEVICE-DATE.json, a list of what was timed with an object for
+each (device, impl, scheme, truncation, dtype, batch, vocab, l2, us, floor_us, ratio), and prints their common stem.
 """
 import argparse
 import json
@@ -97,7 +98,14 @@ def no_slower(measurements, other):
     return worst(pairs, lambda row: row["over"])
 
 
-def targets(measurements):
+def scoring_rates(check):
+    """Bulk scoring of texts without weights, in nanoseconds for a (key, pair): (worst, where, how many), or None."""
+    rates = [rate for rate in (check or {}).get("rates", []) if not rate["weighted"]]
+    worst_rate = max(rates, key=lambda rate: rate["seconds"] / rate["sums"], default=None)
+    return worst_rate and (worst_rate["seconds"] / worst_rate["sums"] * 1e9, worst_rate["profile"], len(rates))
+
+
+def targets(measurements, check_scoring=None):
     """[{"target", "limit", "unit", "measured", "where", "shapes", "verdict"}]; the verdict is "met", "missed" or "not measured"."""
     def large(scheme, truncation="none", **conditions):
         rows = measurements.ours(scheme, truncation)
@@ -117,6 +125,7 @@ def targets(measurements):
         (f"{cut}, B = 128, V = 131,072", 1.6, "of the floor", worst(large("gumbel", cut, batch=lambda b: b == 128, vocab=lambda v: v == 131072), ratio)),
         ("tournament, B >= 128", 1.6, "of the floor", worst(large("tournament", batch=many), ratio)),
         ("greenlist, B >= 128", 1.2, "of the floor", worst(large("greenlist", batch=many), ratio)),
+        ("bulk scoring, 5e9 (key, pair) a second", 0.2, "ns each", scoring_rates(check_scoring)),
     ]
     result = []
     for target, limit, unit, found in measured:
@@ -204,7 +213,7 @@ def check_lines(name, check):
     if check is None:
         return [f"* {name}: not run"]
     if "rows" not in check:
-        return [f"* {name}: {check.get('result', 'no summary')}"]
+        return [f"* {name}: {check['result']}"]
     lines = [f"* {name}: **{check['result']}**; {check['rows']:,} rows, compared {check.get('comparisons', check['rows']):,} times in {check.get('launches', 0):,} launches, "
              f"{check.get('cases', 0):,} cases, {check['seconds']:.0f} s, seed {check['seed']}"]
     if check.get("rows_of"):
@@ -216,6 +225,15 @@ def check_lines(name, check):
     return lines
 
 
+def scoring_lines(check):
+    if check is None:
+        return ["* bulk scoring: not run"]
+    if "sums" not in check:
+        return [f"* bulk scoring: {check['result']}"]
+    return [f"* bulk scoring: **{check['result']}**; {check['sums']:,.0f} (key, pair) sums compared, {check['seconds']:.0f} s"] + [
+        f"    * {rate['profile']}, {'weighted' if rate['weighted'] else 'plain'}: {rate['sums'] / rate['seconds']:.3g} (key, pair) a second" for rate in check["rates"]]
+
+
 def markdown(report, folder):
     machine, parts = report["machine"], report["parts"]
     bad = [part["name"] for part in parts if part["exit"] != 0]
@@ -224,8 +242,7 @@ def markdown(report, folder):
              f"compute capability {machine.get('compute_capability', '?')}, {machine.get('cores', '?')} CPU cores. Whole run {machine.get('seconds', 0)} s.", "",
              "**Parts that failed: " + ", ".join(bad) + ".**" if bad else "Every part that ran succeeded.", "",
              "## Same tokens", "", *check_lines("sampler", report["check"])]
-    if report["check_scoring"] is not None:
-        lines += check_lines("scoring", report["check_scoring"])
+    lines += scoring_lines(report["check_scoring"])
     lines += [f"* compute-sanitizer {tool}: {result}" for tool, result in report["sanitizers"]] + [""]
     lines += ["## Targets", "", "For an H100; V >= 128,000, logits not in the cache, the worst shape counts. The floor is the fastest of several kernels that only read the same bytes, in the "
               f"same run. \"No slower\" allows {NOISE - 1:.0%} for noise.", ""]
@@ -257,8 +274,13 @@ def build(folder):
     report = {"machine": read_json(folder / "machine.json", {}), "parts": read_lines(folder / "parts.jsonl"), "check": read_json(folder / "check.json"),
               "check_scoring": read_json(folder / "check_scoring.json"), "sanitizers": sanitizer_results(folder), "measurements": [row for row in bench if "us" in row],
               "peers": [row for row in peers if "impl" in row], "notes": [row for row in bench + peers if "left_out" in row]}
-    report["targets"] = targets(Measurements(report["measurements"]))
+    report["targets"] = targets(Measurements(report["measurements"]), report["check_scoring"])
     return report
+
+
+def listing(report):
+    """What was timed, ours and the peers', a line for each."""
+    return "[\n" + ",\n".join(json.dumps(row) for row in report["measurements"] + report["peers"] if "us" in row) + "\n]\n"
 
 
 def main():
@@ -271,7 +293,7 @@ def main():
     report = build(arguments.folder)
     arguments.out.mkdir(parents=True, exist_ok=True)
     stem = arguments.out / f"{slug(report['machine'].get('device', ''))}-{report['machine'].get('date', 'undated')}"
-    for suffix, text in ((".md", markdown(report, arguments.folder)), (".json", json.dumps(report, indent=1) + "\n")):
+    for suffix, text in ((".md", markdown(report, arguments.folder)), (".json", listing(report))):
         part = stem.with_name(stem.name + suffix + ".part")
         part.write_text(text)
         part.replace(stem.with_name(stem.name + suffix))

@@ -23,6 +23,10 @@ def row(scheme="gumbel", truncation="none", dtype="float32", batch=128, vocab=12
             "ratio": us / floor}
 
 
+def rate(profile, nanoseconds, weighted=False):
+    return {"profile": profile, "weighted": weighted, "sums": 1e9, "seconds": nanoseconds}
+
+
 def verdicts(rows):
     return {t["target"]: t for t in report.targets(report.Measurements(rows))}
 
@@ -58,6 +62,13 @@ class Targets(unittest.TestCase):
         self.assertEqual(found["marked no slower than unmarked"]["verdict"], "met")
         self.assertEqual(found["marked no slower than greedy"]["verdict"], "missed")
         self.assertAlmostEqual(found["marked no slower than greedy"]["measured"], 10 / 9)
+
+
+    def test_bulk_scoring(self):
+        def found(*rates):
+            return {t["target"]: t for t in report.targets(report.Measurements([]), {"rates": rates})}["bulk scoring, 5e9 (key, pair) a second"]
+        self.assertEqual(found(rate("one", 0.199), rate("two", 0.1), rate("three", 0.5, weighted=True))["verdict"], "met")
+        self.assertEqual((found(rate("one", 0.1), rate("two", 0.201))["verdict"], found(rate("one", 0.1), rate("two", 0.201))["where"]), ("missed", "two"))
 
 
 class Sanitizers(unittest.TestCase):
@@ -96,9 +107,10 @@ class Whole(unittest.TestCase):
             folder = pathlib.Path(name)
             check = {"device": DEVICE, "result": "equal", "seed": 5, "rows": 10000123, "comparisons": 20000456, "launches": 7, "cases": 9, "seconds": 88.0, "rows_of": {"gumbel": 77}, "shards": {"plain": 900, "left to a whole launch": 3},
                      "failure": ""}
+            scoring = {"result": "equal", "sums": 101000000, "seconds": 6.2, "rates": [rate("one", 0.19), rate("two", 0.3), rate("three", 9.0, weighted=True)]}
             self.make(folder, machine_dot_json={"device": DEVICE, "date": "2026-11-30", "commit": "abc1234", "driver": "580", "cuda": "13.0", "compute_capability": "9.0", "cores": 16, "seconds": 500},
                       parts_dot_jsonl=[{"name": "check", "seconds": 88, "limit": 170, "exit": 0}, {"name": "peers", "seconds": 50, "limit": 60, "exit": 124, "note": "stopped at its limit"}],
-                      check_dot_json=check, peers_dot_log="the last words\n",
+                      check_dot_json=check, check_scoring_dot_json=scoring, peers_dot_log="the last words\n",
                       bench_dot_jsonl=[row(), row("greedy", us=10.9), row(truncation=report.CUTS[0], us=15.0), row(l2="hot", us=6.0, floor=5.0), row(impl="heirmark + top tokens", us=13.0),
                                        {"bench_seconds": 1, "measured": 5, "left_out": 2, "first_left_out": "gumbel, somewhere"}],
                       peers_dot_jsonl=[{**row("off", us=33.0, impl="torch softmax + multinomial"), "timing": "graph"}, {"impl": "flashinfer top-k + top-p", "error": "ImportError: no flashinfer"}])
@@ -106,11 +118,11 @@ class Whole(unittest.TestCase):
             self.assertEqual(stem.name, "h100-80gb-hbm3-2026-11-30")
             for expected in ("# NVIDIA H100 80GB HBM3, 2026-11-30", "Commit abc1234.", "**Parts that failed: peers.**", "10,000,123 rows", "shards left 3 of 900 plain rows", "the last words", "ImportError: no flashinfer", "33.0 (3.0x)",
                              "| 128,256 x 128 | 10.0 | 11.0 (1.10) |  | 10.9 (1.09) |", "bench: 2 cases, from gumbel, somewhere on", "peers: stopped at its limit", "heirmark + top tokens",
-                             "### Without truncation, float32, hot", "compute-sanitizer memcheck: not run"):
+                             "### Without truncation, float32, hot", "compute-sanitizer memcheck: not run", "bulk scoring: **equal**; 101,000,000 (key, pair) sums", "three, weighted: 1.11e+08 (key, pair) a second"):
                 self.assertIn(expected, text)
-            self.assertEqual(data["check"], check)
-            self.assertEqual(len(data["measurements"]), 5)
-            self.assertEqual({t["verdict"] for t in data["targets"]}, {"met", "not measured"})
+            self.assertEqual([line["impl"] for line in data], ["heirmark"] * 4 + ["heirmark + top tokens", "torch softmax + multinomial"])
+            for line in data:
+                self.assertLessEqual({"device", "impl", "scheme", "truncation", "dtype", "batch", "vocab", "l2", "us", "floor_us", "ratio"}, set(line))
 
     def test_nothing_but_a_failed_build(self):
         with tempfile.TemporaryDirectory() as name:
@@ -120,7 +132,9 @@ class Whole(unittest.TestCase):
             self.assertIn("**Parts that failed: build.**", text)
             self.assertIn("error: nvcc", text)
             self.assertIn("sampler: not run", text)
-            self.assertEqual({t["verdict"] for t in data["targets"]}, {"not measured"})
+            self.assertIn("bulk scoring: not run", text)
+            self.assertEqual(text.count("not measured"), 10)
+            self.assertEqual(data, [])
 
     def test_a_difference_is_shown_whole(self):
         with tempfile.TemporaryDirectory() as name:
@@ -129,7 +143,7 @@ class Whole(unittest.TestCase):
             _, text, data = self.run_report(folder)
             self.assertIn("**different**", text)
             self.assertIn("reproduce: gpu_check --seed 5 --case 3", text)
-            self.assertEqual(data["measurements"], [])
+            self.assertEqual(data, [])
 
 
 class Peers(unittest.TestCase):

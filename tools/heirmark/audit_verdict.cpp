@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "explain.hpp"
 #include "files.hpp"
 #include "json_writer.hpp"
@@ -23,7 +24,7 @@ namespace fs = std::filesystem;
 
 struct VerdictArguments {
   StoreOptions store;
-  std::string folder, opening, signer = "auditor", require;
+  std::string folder, opening, signer = "auditor", require, device = "cpu";
   std::uint64_t threads = 0;
   bool json = false, explain = false;
 };
@@ -136,6 +137,8 @@ void print_json(const Verdict& verdict, const Plan& plan, const std::string& sus
 }
 
 Result<int> run_verdict(const VerdictArguments& arguments) {
+  const auto device = usable_device(arguments.device);
+  if (!device) return device.error();
   const fs::path folder(arguments.folder);
   const auto plan_bytes = read_file((folder / "plan.json").string());
   if (!plan_bytes) return plan_bytes.error();
@@ -165,6 +168,7 @@ Result<int> run_verdict(const VerdictArguments& arguments) {
   tell("computing the verdict");
   Progress progress("verdict");
   VerdictOptions options;
+  options.device = *device;
   options.threads = static_cast<unsigned>(arguments.threads != 0 ? arguments.threads : std::max(1u, std::thread::hardware_concurrency()));
   options.progress = [&progress](double share) { return progress.update(share); };
   const auto verdict = write_verdict(folder, named_input(arguments.opening), now(), options);
@@ -188,6 +192,7 @@ void add_audit_verdict(Command& audit) {
   verdict.text("--opening", "FILE", arguments->opening, "opening.json from the provider", Need::required);
   verdict.choice("--require", {"supports", "inconclusive", "does-not-support"}, arguments->require, "exit 7 on another outcome");
   verdict.text("--signer", "NAME", arguments->signer, "signing key of the plan [auditor]");
+  add_device_option(verdict, arguments->device);
   verdict.whole("--threads", "N", arguments->threads, 1, 1024, "[one for each core]");
   verdict.flag("--explain", arguments->explain, "print the formulas, the counts and the nulls");
   verdict.flag("--json", arguments->json, "one JSON object");

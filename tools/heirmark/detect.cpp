@@ -9,6 +9,7 @@
 #include <heirmark/stats.hpp>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "explain.hpp"
 #include "files.hpp"
 #include "json_writer.hpp"
@@ -18,7 +19,7 @@
 namespace heirmark::cli {
 namespace {
 struct DetectArguments {
-  std::string file, opening, count_rule = "distinct";
+  std::string file, opening, count_rule = "distinct", device = "cpu";
   std::uint64_t decoys = 0, threads = 0, vocab = 0;
   bool json = false, explain = false, reading = false, rule_given = false;
 };
@@ -112,6 +113,8 @@ Result<int> run_detect(const DetectArguments& arguments) {
   const Error stopped = stopped_error("the same command starts again");
   if (arguments.reading && arguments.rule_given) return Error{ErrorCode::usage, "detect: --count-rule is for texts; in --reading the probabilities are the weights"};
   if (auto good = one_standard_input({{"FILE", arguments.file}, {"--opening", arguments.opening}}); !good) return good.error().at("detect");
+  const auto device = usable_device(arguments.device);
+  if (!device) return device.error();
   const auto opening = Opening::read(named_input(arguments.opening));
   if (!opening) return opening.error();
   if (arguments.decoys >= opening->family_size()) {
@@ -127,6 +130,7 @@ Result<int> run_detect(const DetectArguments& arguments) {
   DetectOptions options;
   if (!arguments.reading) options.count_rule = parse_count_rule(arguments.count_rule).value();
   options.decoys = arguments.decoys;
+  options.device = *device;
   options.threads = static_cast<unsigned>(arguments.threads != 0 ? arguments.threads : std::max(1u, std::thread::hardware_concurrency()));
   options.progress = [&progress](double share) { return progress.update(share); };
   const auto found = detect(*opening, *pairs, options);
@@ -151,6 +155,7 @@ void add_detect(Command& root) {
   detect.choice("--count-rule", {"distinct", "sqrt2", "log2"}, arguments->count_rule, "weight of a pair that occurs again [distinct]");
   detect.flag("--reading", arguments->reading, "FILE also holds a suspect's probabilities while it read (C1 reading)");
   detect.whole("--vocab", "V", arguments->vocab, 1, kMaxVocab, "refuse token ids from V on");
+  add_device_option(detect, arguments->device);
   detect.whole("--threads", "N", arguments->threads, 1, 1024, "[one for each core]");
   detect.flag("--explain", arguments->explain, "print the formula, the counts and the null");
   detect.flag("--json", arguments->json, "one JSON object");

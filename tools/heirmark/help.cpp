@@ -89,7 +89,7 @@ const std::vector<std::pair<std::string, std::string>>& exit_codes() {
       {"2", "wrong usage"},
       {"3", "bad input data; the message names file and line"},
       {"4", "key, passphrase or permission"},
-      {"5", "disk, pipe or process"},
+      {"5", "disk, pipe, process, or the device that --device names"},
       {"6", "stopped; the same command goes on"},
       {"7", "--require asked for another outcome"}};
   return codes;

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "explain.hpp"
 #include "files.hpp"
 #include "json_writer.hpp"
@@ -14,7 +15,7 @@
 namespace heirmark::cli {
 namespace {
 struct VerifyArguments {
-  std::string bag, require;
+  std::string bag, require, device = "cpu";
   std::vector<std::string> trust;
   std::uint64_t threads = 0;
   bool json = false, explain = false;
@@ -68,7 +69,10 @@ Result<void> explain_bag(const VerifyArguments& arguments, const VerifyReport& r
 }
 
 Result<int> run_verify(const VerifyArguments& arguments) {
+  const auto device = usable_device(arguments.device);
+  if (!device) return device.error();
   VerifyOptions options;
+  options.device = *device;
   for (const std::string& path : arguments.trust) {
     auto pem = read_file(path);
     if (!pem) return pem.error();
@@ -96,6 +100,7 @@ void add_verify(Command& root) {
   verify.argument("BAG", arguments->bag, "folder of a bag");
   verify.texts("--trust", "PEM", arguments->trust, "a public key that you trust; again for more");
   verify.choice("--require", {"supports", "inconclusive", "does-not-support"}, arguments->require, "exit 7 on a valid bag with another outcome");
+  add_device_option(verify, arguments->device);
   verify.whole("--threads", "N", arguments->threads, 1, 1024, "[one for each core]");
   verify.flag("--explain", arguments->explain, "print the formulas, the counts and the nulls");
   verify.flag("--json", arguments->json, "one JSON object with state and codes");

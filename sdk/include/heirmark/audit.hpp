@@ -160,6 +160,7 @@ struct VerdictInputs {
   std::string_view plan, transcript, opening, commitment, suspect, prompts, ledger, c1, issued;
 };
 struct VerdictOptions {
+  Device device = Device::cpu;            ///< of the sums of C1; the bytes do not depend on it. Where it fails: `io`
   unsigned threads = 1;                   ///< the bytes do not depend on it
   std::function<bool(double)> progress;   ///< 0..1; false stops with ErrorCode::stopped
 };

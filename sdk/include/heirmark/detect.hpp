@@ -65,10 +65,17 @@ struct MemberStatistic {
   [[nodiscard]] Integer total() const noexcept;
 };
 
+/// Where the sums over the pairs are made. The integers, and so every byte of a result, are the same.
+enum class Device : std::uint8_t { cpu, cuda };
+[[nodiscard]] Result<Device> parse_device(std::string_view name);
+/// Can this build and machine score there? `io`, with what is missing, if not: nothing ever falls back to another device.
+[[nodiscard]] Result<void> check_device(Device device);
+
 struct DetectOptions {
   CountRule count_rule = CountRule::distinct;
   std::uint64_t decoys = 0;       ///< M; 0: no rank
-  unsigned threads = 1;
+  Device device = Device::cpu;
+  unsigned threads = 1;           ///< with a device: of the derivation of keys
   std::uint64_t growth_points = 0;  ///< how many checkpoints of p and e over the pairs to return, 0..64
   std::function<bool(double)> progress;  ///< called with 0..1; false stops with ErrorCode::stopped
 };

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <heirmark/detect.hpp>
 #include <heirmark/result.hpp>
 
 namespace heirmark {
@@ -56,12 +57,13 @@ struct VerifyReport {
 };
 struct VerifyOptions {
   std::vector<std::string> trust_roots;  ///< public keys in PEM; empty: none were given
+  Device device = Device::cpu;           ///< of the sums of C1 when the verdict is recomputed
   unsigned threads = 1;
   std::uint64_t max_object = 1ull << 24;   ///< bytes of a JSON object, statement or key
   std::uint64_t max_records = 1ull << 33;  ///< bytes of a JSON Lines file or of the verdict
   std::function<bool(double)> progress;    ///< of recomputing the verdict; false stops with ErrorCode::stopped
 };
-/// Verifies a bag. An error is about reading it (`io`), or `stopped`; whatever is wrong with the evidence is in the report.
+/// Verifies a bag. An error is about reading it or the device (`io`), or `stopped`; whatever is wrong with the evidence is in the report.
 [[nodiscard]] Result<VerifyReport> verify_bag(const std::filesystem::path& bag, const VerifyOptions& options);
 
 }  // namespace heirmark

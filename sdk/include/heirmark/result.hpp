@@ -16,7 +16,7 @@ enum class ErrorCode : std::uint8_t {
   usage = 2,             ///< a call or command line that makes no sense: a bug or typo of the caller
   bad_input = 3,         ///< data that is malformed, truncated or out of range; the message names file, line or field
   key = 4,               ///< wrong passphrase, unknown key, missing permission
-  io = 5,                ///< disk, pipe or process failure
+  io = 5,                ///< disk, pipe, process or device failure
   stopped = 6,           ///< interrupted; the same call again goes on
 };
 

@@ -67,6 +67,25 @@ TEST_CASE("trust roots decide whether a valid bag is trusted") {
   CHECK(world::verify(world::remade(changed), none).state == BagState::invalid);
 }
 
+TEST_CASE("a device that is not there is an error, and no finding about the bag") {
+  const world::World w({.responses = 2, .tokens = 2});
+  const world::Signers signers;
+  const world::Files files = world::small_bag(w, signers);
+  VerifyOptions options;
+  options.device = Device::cuda;
+  VerifyReport report;
+  const auto done = evidence::verify_files(files, options, report);
+  const auto there = check_device(Device::cuda);
+  REQUIRE(done.ok() == there.ok());
+  if (!there) {
+    CHECK(done.error().code == ErrorCode::io);
+    CHECK(done.error().message == there.error().message);
+    CHECK(!report.has("verdict.recomputed", Level::fail));
+  } else {
+    CHECK(report.has("verdict.recomputed", Level::ok));
+  }
+}
+
 TEST_CASE("one key in both roles is noted") {
   const world::World w({.responses = 2, .tokens = 2});
   world::Signers signers;

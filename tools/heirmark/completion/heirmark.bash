@@ -10,11 +10,14 @@ _heirmark() {
     'heirmark mark --dtype') words='f32 bf16 f16' ;;
     'heirmark mark --mode') words='marked issuance greedy off' ;;
     'heirmark detect --count-rule') words='distinct sqrt2 log2' ;;
+    'heirmark detect --device') words='cpu cuda' ;;
     'heirmark audit power --channel') words='c1 c2 c3' ;;
     'heirmark audit power --entropy') words='0.6 1.1 1.7' ;;
     'heirmark audit plan --count-rule') words='distinct sqrt2 log2' ;;
     'heirmark audit verdict --require') words='supports inconclusive does-not-support' ;;
+    'heirmark audit verdict --device') words='cpu cuda' ;;
     'heirmark verify --require') words='supports inconclusive does-not-support' ;;
+    'heirmark verify --device') words='cpu cuda' ;;
   esac
   if [ -n "$words" ]; then
     COMPREPLY=($(compgen -W "$words" -- "$current"))
@@ -33,15 +36,15 @@ _heirmark() {
     'heirmark key export-subkey') words='--account --output --keystore --passphrase-fd --help' ;;
     'heirmark key signer') words='--algorithm --output --json --keystore --passphrase-fd --help' ;;
     'heirmark mark') words='--subkeys --opening --logits --dtype --vocab --tokens --texts --prompt --temperature --top-k --top-p --min-p --mode --account --seed --ledger --ledger-top --output --keystore --passphrase-fd --help' ;;
-    'heirmark detect') words='--opening --decoys --count-rule --reading --vocab --threads --explain --json --help' ;;
+    'heirmark detect') words='--opening --decoys --count-rule --reading --vocab --device --threads --explain --json --help' ;;
     'heirmark audit') words='power suspect plan run verdict --help' ;;
     'heirmark audit power') words='--channel --share --alpha --power --profile --entropy --inheritance --gain --response-tokens --price --json --help' ;;
     'heirmark audit suspect') words='--name --vocab --released --weights --output --help' ;;
     'heirmark audit plan') words='--commitment --suspect --output --prompts --ledger --channel --alpha --attempt --multiplicity --texts --tokens --decoys --count-rule --samples --top --fit --controls --signer --keystore --passphrase-fd --help' ;;
     'heirmark audit run') words='--batch --signer --keystore --passphrase-fd --help' ;;
-    'heirmark audit verdict') words='--opening --require --signer --threads --explain --json --keystore --passphrase-fd --help' ;;
+    'heirmark audit verdict') words='--opening --require --signer --device --threads --explain --json --keystore --passphrase-fd --help' ;;
     'heirmark report') words='--output --help' ;;
-    'heirmark verify') words='--trust --require --threads --explain --json --help' ;;
+    'heirmark verify') words='--trust --require --device --threads --explain --json --help' ;;
     'heirmark bench') words='--vocab --rows --threads --seconds --json --help' ;;
     'heirmark help') words='--help' ;;
     'heirmark completion') words='--help' ;;
