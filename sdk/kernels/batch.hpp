@@ -71,6 +71,7 @@ struct Shape {
 struct Workspace {
   std::uint32_t* tickets = nullptr;  ///< one a row
   SliceResult* slices = nullptr;     ///< kMaxSlices a row
+  float* sums = nullptr;             ///< 2,048 a row, in units of their slice, of rows that play a tournament; null if the scheme is none
   float* delegates = nullptr;        ///< shape.delegates() a row; may be null if no row truncates and nobody wants top tokens
 };
 
@@ -83,9 +84,13 @@ struct Batch {
   Scheme scheme;
   Shape shape;
   bool log_probs = false;
+  bool truncation = true;  ///< false: a row that asks for min-p, top-k or top-p is `bad_parameter`
   Workspace workspace;
   Sampled* out = nullptr;
   TopTokens* top = nullptr;  ///< null: nobody wants them; else every row has delegates
+
+  /// Which program the batch needs: row.hpp, kFull.
+  [[nodiscard]] bool needs_full() const { return truncation || top != nullptr || scheme.kind == heirmark::Scheme::tournament; }
 };
 
 }  // namespace heirmark::kernels

@@ -10,7 +10,7 @@ bool device_available() noexcept { return false; }
 const char* device_processors(int, std::uint32_t&) noexcept { return kNone; }
 DeviceKeys::~DeviceKeys() = default;
 const char* DeviceKeys::load(int, const KeyTable&, std::span<const core::KeyWords>) noexcept { return kNone; }
-const char* launch_sample(const Batch&, DType, bool, int, void*) noexcept { return kNone; }
+const char* launch_sample(const Batch&, DType, int, void*) noexcept { return kNone; }
 const char* launch_zeros(void*, std::size_t, int, void*) noexcept { return kNone; }
 const char* launch_taken(const std::uint32_t*, const TokenId*, const Sampled*, std::uint32_t*, std::uint32_t, int, void*) noexcept { return kNone; }
 const char* launch_shard(const ShardBatch&, ShardStep, DType, int, void*) noexcept { return kNone; }

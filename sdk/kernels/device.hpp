@@ -34,9 +34,8 @@ class DeviceKeys {
   int device_ = 0;
 };
 
-/// One launch: no allocation, no synchronisation, no waiting of one block for another. `truncation` false promises that no row asks for min-p, top-k
-/// or top-p, such a request is then `bad_parameter`, and that batch.top is null.
-[[nodiscard]] const char* launch_sample(const Batch& batch, DType dtype, bool truncation, int device, void* stream) noexcept;
+/// One launch: no allocation, no synchronisation, no waiting of one block for another.
+[[nodiscard]] const char* launch_sample(const Batch& batch, DType dtype, int device, void* stream) noexcept;
 
 /// `bytes` zeros.
 [[nodiscard]] const char* launch_zeros(void* data, std::size_t bytes, int device, void* stream) noexcept;

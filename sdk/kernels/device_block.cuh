@@ -1,6 +1,7 @@
 // The executor of the block algorithms on the GPU (kernels/block.hpp).
 #pragma once
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/block.hpp"
 
@@ -44,12 +45,17 @@ class DeviceBlock {
     };
     Bits own;
     own.value = state[threadIdx.x];
+    if constexpr (std::is_same_v<Op, AddCounts>) {
 #pragma unroll
-    for (unsigned distance = kWarp / 2; distance > 0; distance /= 2) {
-      Bits other;
+      for (unsigned i = 0; i < kWords; ++i) own.word[i] = __reduce_add_sync(0xFFFFFFFFu, own.word[i]);
+    } else {
 #pragma unroll
-      for (unsigned i = 0; i < kWords; ++i) other.word[i] = __shfl_xor_sync(0xFFFFFFFFu, own.word[i], distance);
-      own.value = op(own.value, other.value);
+      for (unsigned distance = kWarp / 2; distance > 0; distance /= 2) {
+        Bits other;
+#pragma unroll
+        for (unsigned i = 0; i < kWords; ++i) other.word[i] = __shfl_xor_sync(0xFFFFFFFFu, own.word[i], distance);
+        own.value = op(own.value, other.value);
+      }
     }
     if (threadIdx.x % kWarp == 0)
       for (unsigned i = 0; i < kWords; ++i) scratch_.words[threadIdx.x / kWarp][i] = own.word[i];

@@ -48,7 +48,7 @@ HEIRMARK_HD_INLINE Packet straddle(const Packet& a, const Packet& b, std::uint32
   return out;
 }
 
-/// Tokens first .. first + kPerPacket - 1; NaN where the vocabulary has ended.
+/// Tokens first .. first + kPerPacket - 1; -infinity where the vocabulary has ended.
 template <DType D, class X>
 HEIRMARK_HD_INLINE Packet load_tokens(X& x, const RowData<D>& row, std::uint32_t first) {
   using E = Element<D>;
@@ -59,7 +59,8 @@ HEIRMARK_HD_INLINE Packet load_tokens(X& x, const RowData<D>& row, std::uint32_t
     // Both reads hold a byte of the row, so both lie in the row's own 16-byte granules.
     return straddle(x.load(p - shift), x.load(p - shift + 16), shift);
   }
-  Packet out = {{0xFFFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFFu}};  // NaN in every type
+  constexpr std::uint32_t kNone = D == DType::float32 ? 0xFF800000u : D == DType::bfloat16 ? 0xFF80FF80u : 0xFC00FC00u;
+  Packet out = {{kNone, kNone, kNone, kNone}};
   for (std::uint32_t i = 0; i < E::kPerPacket; ++i) {
     if (first + i >= row.vocab) break;
     if constexpr (E::kBytes == 4) {

@@ -6,6 +6,7 @@
 #include "kernels/exact.hpp"
 #include "kernels/keys.hpp"
 #include "kernels/logits.hpp"
+#include "kernels/near.hpp"
 #include "kernels/pass.hpp"
 #include "kernels/race.hpp"
 #include "kernels/top.hpp"
@@ -27,10 +28,14 @@ struct Shared {
       float sums[core::kBins];
       std::uint32_t words[core::kBins];
     } fast;
+    struct {
+      std::uint32_t mark[core::kBins], noise[core::kBins];
+    } near;
     ExactMemory exact;
   };
 };
-/// The same with room for truncation.
+/// The same with room for truncation. A full program (kFull) truncates, lists top tokens and plays tournaments by bounds; a lean one cannot, and needs
+/// fewer registers.
 struct SharedTruncate : Shared {
   TruncateMemory truncate;
 };
@@ -46,15 +51,15 @@ struct Task {
   float* delegates;  ///< null: nobody needs them
 };
 
-template <DType D, bool kTruncation>
+template <DType D, bool kFull>
 HEIRMARK_HD_INLINE Task<D> task_of(const Batch& batch, std::uint32_t index) {
   const DeviceRow& asked = batch.row[index];
   Task<D> task{{batch.logits + index * batch.row_bytes, batch.vocab}, asked, limits_of(asked, batch.vocab), false, false, kLog2E, nullptr};
   const bool good = good_parameters(asked);
   task.greedy = !good || asked.temperature == 0 || asked.mode == static_cast<std::uint32_t>(Mode::greedy);
-  task.truncated = kTruncation && !task.greedy && truncates(task.limits);
+  task.truncated = kFull && !task.greedy && truncates(task.limits);
   if (!task.greedy) task.slope = kLog2E / asked.temperature;
-  if (task.truncated || (kTruncation && batch.top != nullptr)) task.delegates = batch.workspace.delegates + std::uint64_t{index} * batch.shape.delegates();
+  if (task.truncated || (kFull && batch.top != nullptr)) task.delegates = batch.workspace.delegates + std::uint64_t{index} * batch.shape.delegates();
   return task;
 }
 
@@ -62,6 +67,11 @@ HEIRMARK_HD_INLINE Task<D> task_of(const Batch& batch, std::uint32_t index) {
 HEIRMARK_HD_INLINE bool fast(const Scheme& scheme, marks::RuleKind rule, float greatest) {
   const bool small = greatest < kMaxFastLogit && greatest > -kMaxFastLogit;
   return small && (rule == marks::RuleKind::race || (rule == marks::RuleKind::greenlist && scheme.delta <= kMaxFastDelta));
+}
+
+/// Are a row's sums kept for its tournament? Whatever a slice's greatest logit: the row's decides.
+HEIRMARK_HD_INLINE bool keeps_sums(const Batch& batch, const Resolved& resolved, bool truncated) {
+  return batch.workspace.sums != nullptr && resolved.noise != nullptr && resolved.rule == marks::RuleKind::tournament && !truncated;
 }
 
 /// From a row's slices: what a race among them needs. Returns the number of bins in shared.merged, or kMaxMerged + 1 if bounds do not do.
@@ -119,11 +129,11 @@ HEIRMARK_HD_COLD std::uint32_t race_of_few(X& x, const Batch& batch, const RowDa
 }
 
 /// The token of a row that draws.
-template <DType D, bool kTruncation, class X, class S>
+template <DType D, bool kFull, class X, class S>
 HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t index, const Task<D>& task, const Resolved& resolved, float greatest, float total, S& shared) {
   const Exponential exponential(task.asked.temperature, greatest);
   Kept kept;
-  std::uint32_t bin = 0xFFFFFFFFu;
+  std::uint32_t bin = kUndecided;
   if (!task.truncated && fast(batch.scheme, resolved.rule, greatest)) {
     const std::uint32_t count = merge_candidates(x, batch.shape.slices, greatest, task.slope, shared);
     if (count == 1) {
@@ -132,12 +142,20 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
       bin = race_of_few(x, batch, task.row, resolved, exponential, count, shared);
     }
   }
-  if (bin == 0xFFFFFFFFu) {
-    if constexpr (kTruncation) {
+  if constexpr (kFull) {
+    if (keeps_sums(batch, resolved, task.truncated) && greatest < kMaxFastLogit && greatest > -kMaxFastLogit) {
+      const float* const sums = batch.shape.slices == 1 ? shared.fast.sums : batch.workspace.sums + std::uint64_t{index} * core::kBins;
+      const auto sum_of = [&](std::uint32_t b) { return sums[b] * x.exp2(exponent_of(shared.slices[b / batch.shape.bins()].greatest, greatest, task.slope)); };
+      bin = near_tournament(x, task.row, batch.shape, exponential, greatest, task.slope, batch.scheme.layers, *resolved.mark, *resolved.noise, sum_of, shared.near.mark,
+                            shared.near.noise);
+    }
+  }
+  if (bin == kUndecided) {
+    if constexpr (kFull) {
       if (task.truncated) kept = truncate(x, task.row, batch.shape, task.delegates, task.limits, exponential, static_cast<double>(total), shared.exact, shared.truncate);
     }
     if (kept.listed != 0) {
-      if constexpr (kTruncation) {
+      if constexpr (kFull) {
         if (batch.top != nullptr) {
           const std::uint64_t mass = sum_masses(x, kept.listed, exponential, shared.exact, shared.truncate);
           write_top(x, kept.listed, mass, exponential, shared.exact, batch.top[index]);
@@ -151,14 +169,14 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
     bin = exact_race(x, *resolved.noise, shared.exact.masses);
   }
   const std::uint32_t token = inner_draw(x, task.row, exponential, kept.keep, *resolved.noise, bin);
-  if constexpr (kTruncation) {
+  if constexpr (kFull) {
     if (batch.top != nullptr && kept.listed == 0) top_of_row(x, task.row, batch.shape, task.delegates, exponential, kept.keep, shared.exact, shared.truncate, batch.top[index]);
   }
   return token;
 }
 
 /// The row's token from its slices, which are in shared.slices.
-template <DType D, bool kTruncation, class X, class S>
+template <DType D, bool kFull, class X, class S>
 HEIRMARK_HD_COLD void finish_row(X& x, const Batch& batch, std::uint32_t index, const Task<D>& task, const Resolved& resolved, S& shared) {
   float greatest = kLeastLogit;
   for (std::uint32_t i = 0; i < batch.shape.slices; ++i) greatest = larger(shared.slices[i].greatest, greatest);
@@ -172,15 +190,16 @@ HEIRMARK_HD_COLD void finish_row(X& x, const Batch& batch, std::uint32_t index, 
   std::uint32_t token = 0xFFFFFFFFu;
   bool drawn = false;
   if (status != RowStatus::bad_parameter) {
-    // -FLT_MAX may stand for "none": then the row is looked at once more.
-    const bool none = greatest == kLeastLogit && find(x, task.row, [](float logit) { return is_finite(logit); }) == 0xFFFFFFFFu;
+    // -FLT_MAX may stand for "none": then the row is looked at once more, and its total is a number of equal terms.
+    if (greatest == kLeastLogit) total = static_cast<float>(count_of(x, task.row, kLeastLogit));
+    const bool none = greatest == kLeastLogit && total == 0;
     if (greatest > -kLeastLogit) {
       status = RowStatus::infinite_logit;
       token = first;
     } else if (none) {
       status = RowStatus::no_finite_logit;
     } else if (!resolved.greedy) {
-      token = draw<D, kTruncation>(x, batch, index, task, resolved, greatest, total, shared);
+      token = draw<D, kFull>(x, batch, index, task, resolved, greatest, total, shared);
       drawn = true;
     } else if (resolved.rule == marks::RuleKind::greenlist) {
       token = greenlist_greedy(x, task.row, batch.scheme, *resolved.mark, shared.exact);
@@ -188,7 +207,7 @@ HEIRMARK_HD_COLD void finish_row(X& x, const Batch& batch, std::uint32_t index, 
       token = greatest == kLeastLogit ? find(x, task.row, [](float logit) { return logit == kLeastLogit; }) : first;
     }
   }
-  if constexpr (kTruncation) {
+  if constexpr (kFull) {
     if (batch.top != nullptr && !drawn) write_single(x, token, batch.top[index]);
   }
   x.each([&](unsigned t) {
@@ -206,17 +225,16 @@ HEIRMARK_HD_COLD void finish_row(X& x, const Batch& batch, std::uint32_t index, 
 }
 
 /// Block (index, slice) of a launch. Tokens do not depend on which blocks run when.
-template <DType D, bool kTruncation, class X, class S>
+template <DType D, bool kFull, class X, class S>
 HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t index, std::uint32_t slice, S& shared) {
   const Shape& shape = batch.shape;
-  const Task<D> task = task_of<D, kTruncation>(batch, index);
+  const Task<D> task = task_of<D, kFull>(batch, index);
   make_keys(x, *batch.keys, task.asked, shared.keys);
   typename X::template State<Partial> partial;
-  pass(x, task.row, shape, slice, task.slope, task.delegates, partial);
-  const float greatest = greatest_of(x, partial);
+  const float greatest = pass(x, task.row, shape, slice, task.slope, kFull ? task.delegates : nullptr, partial);
   x.sync();
   Resolved resolved = resolve(batch.scheme, *batch.keys, task.asked, shared.keys);
-  if (!kTruncation && !task.greedy && truncates(task.limits)) resolved = Resolved{};  // this launch was promised that nobody asks
+  if (!batch.truncation && !task.greedy && truncates(task.limits)) resolved = Resolved{};  // this launch was promised that nobody asks
   const bool first_wanted = resolved.greedy || greatest > -kLeastLogit;
   const std::uint32_t first = first_wanted ? first_of(x, task.row, shape, slice, greatest, partial) : 0xFFFFFFFFu;
   const bool races = resolved.noise != nullptr && !task.truncated && fast(batch.scheme, resolved.rule, greatest);
@@ -224,7 +242,8 @@ HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t ind
   x.each([&](unsigned t) {
     if (t == 0) shared.result.count = 0;
   });
-  if (races || batch.log_probs || task.truncated) {
+  const bool played = kFull && keeps_sums(batch, resolved, task.truncated);
+  if (races || played || batch.log_probs || task.truncated) {
     gather<D>(x, shape, greatest, task.slope, partial, shared.fast.sums);
     typename X::template State<float> sum;
     x.each([&](unsigned t) {
@@ -232,6 +251,12 @@ HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t ind
       for (std::uint32_t b = t; b < shape.bins(); b += kThreads) sum[t] += shared.fast.sums[b];
     });
     total = x.reduce(sum, Sum{});
+  }
+  if (played && shape.slices > 1) {
+    x.each([&](unsigned t) {
+      float* const sums = batch.workspace.sums + std::uint64_t{index} * core::kBins + slice * shape.bins();
+      for (std::uint32_t b = t; b < shape.bins(); b += kThreads) sums[b] = shared.fast.sums[b];
+    });
   }
   x.sync();
   if (races) {
@@ -268,7 +293,7 @@ HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t ind
     });
   }
   x.sync();
-  finish_row<D, kTruncation>(x, batch, index, task, resolved, shared);
+  finish_row<D, kFull>(x, batch, index, task, resolved, shared);
 }
 
 }  // namespace heirmark::kernels

@@ -79,8 +79,7 @@ HEIRMARK_HD_INLINE void shard_sum(X& x, const ShardBatch& batch, std::uint32_t i
   const float slope = resolved.greedy || resolved.noise == nullptr ? kLog2E : kLog2E / asked.temperature;
   const Shape shape{1, (batch.size + core::kBins * kChunk - 1) / (core::kBins * kChunk)};
   typename X::template State<Partial> partial;
-  pass(x, row, shape, 0, slope, nullptr, partial);
-  const float greatest = greatest_of(x, partial);
+  const float greatest = pass(x, row, shape, 0, slope, nullptr, partial);
   x.sync();
   const std::uint32_t first = first_of(x, row, shape, 0, greatest, partial);
   typename X::template State<Ring> best;  // its time is the negative of the value

@@ -94,9 +94,10 @@ struct DeviceSampler::Impl {
   [[nodiscard]] const char* load_keys();
   [[nodiscard]] Result<void> shard(kernels::ShardBatch batch, kernels::ShardStep step, DType dtype, void* stream) const;
 
-  // Workspace: tickets of max_rows rows, which keep their place; then, for the rows of the batch, slices and delegates.
+  // Workspace: tickets of max_rows rows, which keep their place; then, for the rows of the batch, slices, sums and delegates.
   [[nodiscard]] std::size_t tickets_bytes() const { return aligned(std::size_t{options.max_rows} * sizeof(std::uint32_t)); }
   [[nodiscard]] static std::size_t slices_bytes(std::size_t count) { return aligned(count * kernels::kMaxSlices * sizeof(kernels::SliceResult)); }
+  [[nodiscard]] std::size_t sums_bytes(std::size_t count) const { return scheme.kind == Scheme::tournament ? count * core::kBins * sizeof(float) : 0; }
   [[nodiscard]] std::size_t delegates_bytes(std::size_t count) const {
     return aligned(count * kernels::shape_for(1, options.vocab_size, processors).delegates() * sizeof(float));
   }
@@ -198,7 +199,7 @@ std::uint32_t DeviceSampler::max_rows() const noexcept { return impl_->options.m
 
 std::size_t DeviceSampler::workspace_bytes(std::uint32_t rows) const noexcept {
   if (impl_->backend == Backend::cpu) return 0;
-  return impl_->tickets_bytes() + Impl::slices_bytes(rows) + impl_->delegates_bytes(rows);
+  return impl_->tickets_bytes() + Impl::slices_bytes(rows) + impl_->sums_bytes(rows) + impl_->delegates_bytes(rows);
 }
 
 Result<void> DeviceSampler::prepare(DeviceWorkspace workspace, void* stream) const {
@@ -241,12 +242,15 @@ Result<void> DeviceSampler::sample(const Logits& logits, const DeviceRow* rows, 
   batch.scheme = impl.scheme;
   batch.shape = kernels::shape_for(count, impl.options.vocab_size, impl.processors);
   batch.log_probs = impl.options.log_probs;
+  batch.truncation = impl.options.truncation || top != nullptr;
   batch.workspace.tickets = reinterpret_cast<std::uint32_t*>(memory);
   batch.workspace.slices = reinterpret_cast<kernels::SliceResult*>(memory + impl.tickets_bytes());
-  batch.workspace.delegates = reinterpret_cast<float*>(memory + impl.tickets_bytes() + Impl::slices_bytes(count));
+  std::byte* const behind = memory + impl.tickets_bytes() + Impl::slices_bytes(count);
+  if (impl.scheme.kind == Scheme::tournament) batch.workspace.sums = reinterpret_cast<float*>(behind);
+  batch.workspace.delegates = reinterpret_cast<float*>(behind + impl.sums_bytes(count));
   batch.out = out;
   batch.top = top;
-  if (const char* error = kernels::launch_sample(batch, logits.dtype, impl.options.truncation || top != nullptr, impl.options.device, stream)) return cuda("launch", error);
+  if (const char* error = kernels::launch_sample(batch, logits.dtype, impl.options.device, stream)) return cuda("launch", error);
   return {};
 }
 

@@ -147,7 +147,7 @@ void Check::run_case(Worker& worker, std::uint64_t number) {
   const DeviceSampler device = sampler(machine_.backend(), profile, keys, options), host = sampler(DeviceSampler::Backend::cpu, profile, keys, options);
 
   std::size_t wanted = settings_.small ? 12 : crowd ? (random() % 2 == 0 ? 256 : 1024) : real ? 16 : kCaseRows;
-  unsigned kind = static_cast<unsigned>(number * 7 % (2 * kKinds));
+  unsigned kind = static_cast<unsigned>(number * 31 % (2 * kKinds));
   while (wanted > 0) {
     std::size_t count = crowd ? wanted : std::min({wanted, std::max<std::size_t>(1, (real ? 4 : 1) * kElements / vocab), settings_.small ? std::size_t{5} : kRows[random() % std::size(kRows)]});
     count = std::min<std::size_t>(count, max_rows);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "marks/reference.hpp"
 #include "world.hpp"
@@ -119,6 +120,130 @@ TEST_CASE("the block algorithms equal the reference: every shape, parameter, sch
         compare(world, random, schemes[n % std::size(schemes)], static_cast<std::uint32_t>(1u << random() % 8), static_cast<SerialBlock::Bend>(random() % 4));
       }
     }
+  }
+}
+
+TEST_CASE("a tournament is mostly decided by bounds, and then rightly") {
+  Random random(20261203);
+  constexpr std::uint32_t kVocab = 17000;
+  constexpr std::size_t kRows = 400;
+  std::size_t decided = 0, at_once = 0;
+  for (std::size_t n = 0; n < kRows; ++n) {
+    const std::vector<float> logits = make_row(random, Shape::language, kVocab);
+    const double temperature = static_cast<double>(0.5f + 0.1f * static_cast<float>(n % 10)), top = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
+    std::vector<double> exact(core::kBins);
+    for (std::uint32_t v = 0; v < kVocab; ++v) exact[core::bin_of(v)] += std::exp((static_cast<double>(logits[v]) - top) / temperature);
+    // As wrong as the pass may be at the least, each bin in another direction. In every fifth row the sums are of no use, so the row is read again.
+    const bool useless = n % 5 == 0;
+    std::vector<float> sums(core::kBins);
+    for (std::uint32_t b = 0; b < core::kBins; ++b) {
+      const double direction = n % 3 == 0 ? -1 : n % 3 == 1 ? 1 : static_cast<double>(random() % 2001) / 1000 - 1;
+      sums[b] = static_cast<float>(exact[b] * (1 + (useless ? 0 : 2.5e-6 * direction)));
+    }
+    marks::RowKeys keys;
+    keys.mark = random_key(random);
+    keys.noise = random_key(random);
+    SerialBlock x(random(), static_cast<SerialBlock::Bend>(n % 4));
+    std::vector<std::uint32_t> mark(core::kBins), noise(core::kBins);
+    // 2^24 chunks would make errors of the sums that decide nothing.
+    const kernels::Shape shape{1, useless ? 1u << 24 : 3};
+    const kernels::RowData<DType::float32> row{reinterpret_cast<const std::byte*>(logits.data()), kVocab};
+    const auto sum_of = [&](std::uint32_t b) { return sums[b]; };
+    bool again = false;
+    const std::uint32_t bin = kernels::near_tournament(x, row, shape, kernels::Exponential(static_cast<float>(temperature), static_cast<float>(top)), static_cast<float>(top),
+                                                       kernels::kLog2E / static_cast<float>(temperature), 30, keys.mark, keys.noise, sum_of, mark.data(), noise.data(), &again);
+    REQUIRE((again || !useless));
+    if (!again) ++at_once;
+    if (bin == kernels::kUndecided) continue;
+    ++decided;
+    marks::Rule rule;
+    rule.kind = marks::RuleKind::tournament;
+    rule.layers = 30;
+    REQUIRE(bin == marks::reference_draw(logits, {temperature, 0, 0, 1}, rule, keys).bin);
+  }
+  WARN(at_once << " of " << kRows * 4 / 5 << " tournaments decided by the pass's sums, " << decided << " of " << kRows << " in all");
+  CHECK(at_once > kRows * 4 / 5 * 8 / 10);
+  CHECK(decided >= kRows - 2);
+}
+
+TEST_CASE("a tournament's masses are never further off than their errors say") {
+  Random random(20261204);
+  constexpr std::uint32_t kVocab = 17000;
+  double closest = 0;  // how much of its error a mass used up
+  for (std::size_t n = 0; n < 24; ++n) {
+    const std::vector<float> logits = make_row(random, n % 4 == 3 ? Shape::flat : Shape::language, kVocab);
+    const double top = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
+    std::vector<double> exact(core::kBins);
+    for (std::uint32_t v = 0; v < kVocab; ++v) exact[core::bin_of(v)] += std::exp(static_cast<double>(logits[v]) - top);
+    SerialBlock x(random(), static_cast<SerialBlock::Bend>(n % 4));
+    const core::KeyWords key = random_key(random);
+    std::vector<std::uint32_t> words(core::kBins);
+    kernels::make_words(x, key, core::kBinsCoarse, 0, kernels::kRowBlocks, words.data());
+    const auto bin_of = [](unsigned t, std::uint32_t i) { return kernels::Bins<DType::float32>::local(kernels::Shape{}, t, i); };
+    for (const int layers : {1, 2, 3, 6, 12, 30}) {
+      SerialBlock::State<kernels::Near> near;
+      kernels::near_of_sums<DType::float32>(x, kernels::Shape{1, 3}, kVocab, [&](std::uint32_t b) { return static_cast<float>(exact[b]); }, near);
+      // As far off as the errors allow, and together: the bins that are green in one layer one way, the others the other way.
+      const int together = 31 - static_cast<int>(random() % 4);
+      for (unsigned t = 0; t < kernels::kThreads; ++t)
+        for (std::uint32_t i = 0; i < kernels::kBinsPerThread; ++i) {
+          const std::uint32_t b = bin_of(t, i);
+          const double way = (words[b] >> together & 1) != 0 ? 0.99 : -0.99;
+          near[t].p[i] = exact[b] + (n % 2 == 0 ? way : -way) * static_cast<double>(near[t].m[i]);
+        }
+      if (!kernels::near_play<DType::float32>(x, layers, kernels::near_normalise(x, near), words.data(), near)) continue;
+      std::vector<double> p(exact);
+      const double total = std::accumulate(p.begin(), p.end(), 0.0);
+      for (double& mass : p) mass /= total;
+      for (int layer = 1; layer <= layers; ++layer) {
+        double green = 0;
+        for (std::uint32_t b = 0; b < core::kBins; ++b) green += (words[b] >> (32 - layer) & 1) != 0 ? p[b] : 0;
+        for (std::uint32_t b = 0; b < core::kBins; ++b) p[b] *= 1 + ((words[b] >> (32 - layer) & 1) != 0 ? 1 : 0) - green;
+      }
+      INFO("row " << n << ", " << layers << " layers");
+      for (unsigned t = 0; t < kernels::kThreads; ++t)
+        for (std::uint32_t i = 0; i < kernels::kBinsPerThread; ++i) {
+          const double off = std::abs(near[t].p[i] - p[bin_of(t, i)]), error = static_cast<double>(near[t].m[i]);
+          if (off > error) FAIL("bin " << bin_of(t, i) << " is off by " << off << ", error " << error);
+          if (p[bin_of(t, i)] > 1e-6) closest = std::max(closest, off / error);
+        }
+    }
+  }
+  INFO("closest " << closest);
+  CHECK(closest > 0.4);  // the bounds are not so wide that this test says nothing
+}
+
+TEST_CASE("the sums of a row that is read again are within their errors") {
+  Random random(20261205);
+  for (std::size_t n = 0; n < 12; ++n) {
+    const std::uint32_t vocab = 40001;
+    const std::vector<float> logits = make_row(random, n % 3 == 2 ? Shape::flat : Shape::language, vocab);
+    const float top = *std::max_element(logits.begin(), logits.end()), temperature = 0.5f + 0.25f * static_cast<float>(n % 5);
+    SerialBlock x(random(), static_cast<SerialBlock::Bend>(n % 4));
+    const kernels::Exponential exponential(temperature, top);
+    SerialBlock::State<kernels::Near> again, first;
+    const kernels::RowData<DType::float32> row{reinterpret_cast<const std::byte*>(logits.data()), vocab};
+    const float slope = kernels::kLog2E / temperature;
+    kernels::near_of_row(x, row, exponential, top, slope, again);
+    // The pass itself, its unit and its sums in shared memory.
+    const kernels::Shape shape{1, (vocab + kernels::kChunk * core::kBins - 1) / (kernels::kChunk * core::kBins)};
+    SerialBlock::State<kernels::Partial> partial;
+    const float greatest = kernels::pass(x, row, shape, 0, slope, nullptr, partial);
+    REQUIRE(greatest == top);
+    std::vector<float> sums(core::kBins);
+    kernels::gather<DType::float32>(x, shape, greatest, slope, partial, sums.data());
+    kernels::near_of_sums<DType::float32>(x, shape, vocab, [&](std::uint32_t b) { return sums[b]; }, first);
+    for (unsigned t = 0; t < kernels::kThreads; ++t)
+      for (std::uint32_t i = 0; i < kernels::kBinsPerThread; ++i) {
+        double exact = 0;
+        for (std::uint32_t v = kernels::Bins<DType::float32>::local(kernels::Shape{}, t, i); v < vocab; v += core::kBins) exact += exponential(logits[v]);
+        INFO("row " << n << ", thread " << t << ", bin " << i);
+        REQUIRE(std::abs(first[t].p[i] - exact) <= static_cast<double>(first[t].m[i]));
+        REQUIRE(std::abs(again[t].p[i] - exact) <= static_cast<double>(again[t].m[i]));
+        if (exact < 1e-3) continue;
+        REQUIRE(static_cast<double>(first[t].m[i]) <= 1e-5 * exact);  // and no wider than they are said to be
+        REQUIRE(static_cast<double>(again[t].m[i]) <= 5e-6 * exact);
+      }
   }
 }
 

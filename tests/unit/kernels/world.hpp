@@ -55,7 +55,8 @@ struct World {
     std::vector<kernels::SliceResult> slices(rows.size() * kernels::kMaxSlices);
     std::memset(static_cast<void*>(slices.data()), 0xFF, slices.size() * sizeof slices[0]);
     std::vector<float> delegates(rows.size() * batch.shape.delegates(), std::numeric_limits<float>::quiet_NaN());
-    batch.workspace = {tickets.data(), slices.data(), delegates.data()};
+    std::vector<float> sums(rows.size() * core::kBins, std::numeric_limits<float>::quiet_NaN());
+    batch.workspace = {tickets.data(), slices.data(), scheme.kind == Scheme::tournament ? sums.data() : nullptr, delegates.data()};
     std::vector<Sampled> out(rows.size(), Sampled{0xDEADBEEFu, RowStatus::bad_parameter, -1.0f});
     batch.out = out.data();
     if (top != nullptr) {
@@ -68,16 +69,22 @@ struct World {
     std::vector<std::uint32_t> blocks(rows.size() * batch.shape.slices);
     for (std::uint32_t i = 0; i < blocks.size(); ++i) blocks[i] = i;
     std::shuffle(blocks.begin(), blocks.end(), random);
+    const auto truncates = [&](const DeviceRow& row) { return kernels::truncates(kernels::limits_of(row, batch.vocab)); };
+    batch.truncation = std::any_of(rows.begin(), rows.end(), truncates) || random() % 2 == 0;
     const auto shared = std::make_unique<kernels::SharedTruncate>();
+    const auto run = [&]<bool kFull>(SerialBlock& x, std::uint32_t index, std::uint32_t slice) {
+      switch (dtype) {
+        case DType::float32: return kernels::sample_slice<DType::float32, kFull>(x, batch, index, slice, *shared);
+        case DType::bfloat16: return kernels::sample_slice<DType::bfloat16, kFull>(x, batch, index, slice, *shared);
+        case DType::float16: return kernels::sample_slice<DType::float16, kFull>(x, batch, index, slice, *shared);
+      }
+    };
     for (const std::uint32_t block : blocks) {
       std::memset(static_cast<void*>(shared.get()), 0xFF, sizeof *shared);
       SerialBlock x(random(), bend);
       const std::uint32_t index = block / batch.shape.slices, slice = block % batch.shape.slices;
-      switch (dtype) {
-        case DType::float32: kernels::sample_slice<DType::float32, true>(x, batch, index, slice, *shared); break;
-        case DType::bfloat16: kernels::sample_slice<DType::bfloat16, true>(x, batch, index, slice, *shared); break;
-        case DType::float16: kernels::sample_slice<DType::float16, true>(x, batch, index, slice, *shared); break;
-      }
+      if (batch.needs_full()) run.template operator()<true>(x, index, slice);
+      else run.template operator()<false>(x, index, slice);
     }
     for (const std::uint32_t ticket : tickets)
       if (ticket != 0) std::abort();  // a launch leaves its tickets as it found them

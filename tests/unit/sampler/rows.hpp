@@ -24,11 +24,14 @@ inline float normal(Random& random) {
 
 enum class Shape {
   language,   ///< a wide crowd and a few tokens far above, as language models give
-  flat, equal, one, two_bins, masked, nans, ties, denormals, huge, enormous, descending, outlier_late, offset, spike, kCount
+  flat, equal, one, two_bins, masked, nans, ties, denormals, huge, enormous, descending, outlier_late, offset, spike,
+  lowest,         ///< nothing above -FLT_MAX
+  masked_finite,  ///< a mask of finite numbers
+  kCount
 };
 inline const char* shape_name(Shape s) {
   static const char* const names[] = {"language", "flat", "equal", "one", "two_bins", "masked", "nans", "ties", "denormals", "huge", "enormous", "descending",
-                                      "outlier_late", "offset", "spike"};
+                                      "outlier_late", "offset", "spike", "lowest", "masked_finite"};
   return names[static_cast<int>(s)];
 }
 
@@ -54,6 +57,8 @@ inline std::vector<float> make_row(Random& random, Shape shape, std::uint32_t vo
       case Shape::outlier_late: x = v + 1 == vocab ? 500.0f * scale : x; break;
       case Shape::offset: x += 1e5f * scale; break;
       case Shape::spike: x = v == special ? 30.0f : x; break;
+      case Shape::lowest: x = random() % 2 == 0 || v == special ? -kMax : -kInf; break;
+      case Shape::masked_finite: x = random() % 100 == 0 || v == special ? x : random() % 2 == 0 ? -1e9f : -kMax; break;
       case Shape::kCount: break;
     }
     row[v] = x;
