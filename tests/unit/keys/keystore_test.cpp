@@ -115,7 +115,7 @@ TEST_CASE("nothing secret stands in a keystore in the clear", "[keys]") {
   }
 }
 
-TEST_CASE("two keystores and two epochs have other secrets; live indices spread", "[keys]") {
+TEST_CASE("two keystores and two epochs have other secrets, and live indices spread", "[keys]") {
   const Folder tmp;
   Keystore a = make(tmp.path / "a"), b = make(tmp.path / "b");
   CHECK(a.new_epoch(kPath, profiles::standard_2026_11(), {})->key_id != b.new_epoch(kPath, profiles::standard_2026_11(), {})->key_id);

@@ -30,7 +30,7 @@ TEST_CASE("windows are padded on the left, and every position counts once") {
   for (const Pair& pair : set.pairs) CHECK((pair.window[0] == kNone && pair.window[1] == kNone && pair.weight == 1));
 }
 
-TEST_CASE("a pair counts once; bins, not tokens, make pairs") {
+TEST_CASE("a pair counts once, and bins, not tokens, make pairs") {
   const Secret32 coin = naive::secret(1);
   // (1 2 -> 3) three times, once as 3 + 2048, which has another window after it
   const std::vector<TokenText> texts{{{1, 2, 3, 1, 2, 3}, 0}, {{1, 2, 2051, 7}, 0}};
