@@ -11,10 +11,10 @@ namespace {
 
 /// Blocks that a processor holds at least: 64 registers a thread; 80 where the rare exact score is called, which must find the others saved
 /// and nothing spilled. Four chains of a quarter round in each of 24 warps are more than the latencies need.
-template <Scheme S>
-constexpr unsigned kScoreResident = S == Scheme::gumbel ? 3 : 4;
+template <heirmark::Scheme S>
+constexpr unsigned kScoreResident = S == heirmark::Scheme::gumbel ? 3 : 4;
 
-template <Scheme S, bool kWeighted>
+template <heirmark::Scheme S, bool kWeighted>
 __global__ void __launch_bounds__(kThreads, kScoreResident<S>) score_kernel(const __grid_constant__ ScoreBatch batch) {
   __shared__ ScoreShared shared;
   __shared__ DeviceBlock::Scratch scratch;
@@ -24,16 +24,16 @@ __global__ void __launch_bounds__(kThreads, kScoreResident<S>) score_kernel(cons
 
 using Kernel = void (*)(ScoreBatch);
 
-template <Scheme S>
+template <heirmark::Scheme S>
 Kernel kernel_of(bool weighted) { return weighted ? score_kernel<S, true> : score_kernel<S, false>; }
 
 Kernel kernel_of(const ScoreRule& rule) {
   switch (rule.scheme) {
-    case Scheme::greenlist: return kernel_of<Scheme::greenlist>(rule.weighted);
-    case Scheme::tournament: return kernel_of<Scheme::tournament>(rule.weighted);
-    case Scheme::gumbel: break;
+    case heirmark::Scheme::greenlist: return kernel_of<heirmark::Scheme::greenlist>(rule.weighted);
+    case heirmark::Scheme::tournament: return kernel_of<heirmark::Scheme::tournament>(rule.weighted);
+    case heirmark::Scheme::gumbel: break;
   }
-  return kernel_of<Scheme::gumbel>(rule.weighted);
+  return kernel_of<heirmark::Scheme::gumbel>(rule.weighted);
 }
 
 Result<void> check(cudaError_t error, const char* what) {
@@ -54,7 +54,7 @@ class CudaDevice final : public ScoreDevice {
     if (devices == 0) return Error{ErrorCode::io, "CUDA device: this machine has none"};
     if (auto ok = check(cudaSetDevice(0), "choosing the GPU"); !ok) return ok;
     cudaFuncAttributes attributes;
-    if (auto ok = check(cudaFuncGetAttributes(&attributes, score_kernel<Scheme::gumbel, false>), "loading the kernels"); !ok) return ok;
+    if (auto ok = check(cudaFuncGetAttributes(&attributes, score_kernel<heirmark::Scheme::gumbel, false>), "loading the kernels"); !ok) return ok;
     if (auto ok = check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream"); !ok) return ok;
     return check(cudaMallocHost(&staging_, kStaging), "allocating host memory");
   }

@@ -27,7 +27,7 @@ inline constexpr std::uint32_t kScoreLaunch = 1u << 16;  ///< blocks of a launch
 
 /// How a word becomes an integer.
 struct ScoreRule {
-  Scheme scheme = Scheme::gumbel;
+  heirmark::Scheme scheme = heirmark::Scheme::gumbel;
   std::uint32_t gamma = 0;  ///< greenlist: 1 below it
   std::uint32_t mask = 0;   ///< tournament: the bits that count
   bool weighted = false;    ///< do terms have weights? Else each counts once

@@ -109,10 +109,10 @@ HEIRMARK_HD_INLINE std::uint32_t ones(std::uint32_t x) {
 #endif
 }
 
-template <Scheme S, class X>
+template <heirmark::Scheme S, class X>
 HEIRMARK_HD_INLINE std::uint32_t integer_of(std::uint32_t word, const ScoreRule& rule, bool negative) {
-  if constexpr (S == Scheme::greenlist) return marks::greenlist::is_green(word, rule.gamma) ? 1 : 0;
-  if constexpr (S == Scheme::tournament) return ones(word & rule.mask);
+  if constexpr (S == heirmark::Scheme::greenlist) return marks::greenlist::is_green(word, rule.gamma) ? 1 : 0;
+  if constexpr (S == heirmark::Scheme::tournament) return ones(word & rule.mask);
   const std::uint32_t up = negative ? 1 : 0;
   const std::uint32_t value = score<X>(word - up) + up;
   return up != 0 && word == 0 ? marks::kScoreUpZero : value;  // score' where the weight is negative
@@ -120,7 +120,7 @@ HEIRMARK_HD_INLINE std::uint32_t integer_of(std::uint32_t word, const ScoreRule&
 }  // namespace score_detail
 
 /// Block `block` of the batch, which counts from 0 and not from batch.first.
-template <Scheme S, bool kWeighted, class X>
+template <heirmark::Scheme S, bool kWeighted, class X>
 HEIRMARK_HD_INLINE void score_tile(X& x, const ScoreBatch& batch, std::uint32_t block, ScoreShared& shared) {
   using namespace score_detail;
   const std::uint32_t key_tiles = batch.key_tiles(), lanes = batch.key_lanes, keys = batch.keys;

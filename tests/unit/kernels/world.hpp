@@ -1,9 +1,10 @@
-// A batch on the CPU as a GPU would see it, and its launch by the serial executor.
+// A batch on the CPU as a GPU would see it, and its launch by an executor.
 #pragma once
 #include <algorithm>
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -13,6 +14,24 @@
 #include "serial_block.hpp"
 
 namespace heirmark::test {
+
+/// Runs the blocks of a launch one after the other, in an arbitrary order.
+struct SerialExecutor {
+  Random& random;
+  SerialBlock::Bend bend;
+  template <class Shared, class Program>
+  void run(std::uint32_t count, const Program& program) const {
+    std::vector<std::uint32_t> blocks(count);
+    std::iota(blocks.begin(), blocks.end(), 0u);
+    std::shuffle(blocks.begin(), blocks.end(), random);
+    const auto shared = std::make_unique<Shared>();
+    for (const std::uint32_t block : blocks) {
+      std::memset(static_cast<void*>(shared.get()), 0xFF, sizeof(Shared));
+      SerialBlock x(random(), bend);
+      program(x, block, *shared);
+    }
+  }
+};
 
 /// Keys and rows of logits in one buffer, at addresses and strides of any alignment that the type allows.
 struct World {
@@ -33,9 +52,9 @@ struct World {
     rows.push_back(row);
   }
 
-  /// All blocks of a launch, in an arbitrary order. Memory that the launch must write is poisoned before.
-  std::vector<Sampled> launch(Random& random, kernels::Scheme scheme, std::uint32_t processors, bool log_probs, SerialBlock::Bend bend,
-                              std::vector<TopTokens>* top = nullptr) {
+  /// All blocks of a launch. Memory that the launch must write is poisoned before. `lean` is wanted where no row needs the full program.
+  template <class Executor>
+  std::vector<Sampled> launch(const Executor& executor, kernels::Scheme scheme, std::uint32_t processors, bool log_probs, bool lean, std::vector<TopTokens>* top = nullptr) {
     const std::size_t size = sampler::bytes_per_logit(dtype);
     // 16 bytes of room on both sides: a packet may begin before a row, inside the same 16-byte granule.
     std::vector<std::byte> memory(size * (shift + stride * rows.size()) + 64, std::byte{0xFF});
@@ -66,25 +85,21 @@ struct World {
       batch.top = top->data();
     }
 
-    std::vector<std::uint32_t> blocks(rows.size() * batch.shape.slices);
-    for (std::uint32_t i = 0; i < blocks.size(); ++i) blocks[i] = i;
-    std::shuffle(blocks.begin(), blocks.end(), random);
     const auto truncates = [&](const DeviceRow& row) { return kernels::truncates(kernels::limits_of(row, batch.vocab)); };
-    batch.truncation = std::any_of(rows.begin(), rows.end(), truncates) || random() % 2 == 0;
-    const auto shared = std::make_unique<kernels::SharedTruncate>();
-    const auto run = [&]<bool kFull>(SerialBlock& x, std::uint32_t index, std::uint32_t slice) {
+    batch.truncation = std::any_of(rows.begin(), rows.end(), truncates) || !lean;
+    const auto run = [&]<bool kFull>(auto& x, std::uint32_t block, auto& shared) {
+      const std::uint32_t index = block / batch.shape.slices, slice = block % batch.shape.slices;
       switch (dtype) {
-        case DType::float32: return kernels::sample_slice<DType::float32, kFull>(x, batch, index, slice, *shared);
-        case DType::bfloat16: return kernels::sample_slice<DType::bfloat16, kFull>(x, batch, index, slice, *shared);
-        case DType::float16: return kernels::sample_slice<DType::float16, kFull>(x, batch, index, slice, *shared);
+        case DType::float32: return kernels::sample_slice<DType::float32, kFull>(x, batch, index, slice, shared);
+        case DType::bfloat16: return kernels::sample_slice<DType::bfloat16, kFull>(x, batch, index, slice, shared);
+        case DType::float16: return kernels::sample_slice<DType::float16, kFull>(x, batch, index, slice, shared);
       }
     };
-    for (const std::uint32_t block : blocks) {
-      std::memset(static_cast<void*>(shared.get()), 0xFF, sizeof *shared);
-      SerialBlock x(random(), bend);
-      const std::uint32_t index = block / batch.shape.slices, slice = block % batch.shape.slices;
-      if (batch.needs_full()) run.template operator()<true>(x, index, slice);
-      else run.template operator()<false>(x, index, slice);
+    const std::uint32_t blocks = batch.rows * batch.shape.slices;
+    if (batch.needs_full()) {
+      executor.template run<kernels::SharedTruncate>(blocks, [&](auto& x, std::uint32_t block, auto& shared) { run.template operator()<true>(x, block, shared); });
+    } else {
+      executor.template run<kernels::Shared>(blocks, [&](auto& x, std::uint32_t block, auto& shared) { run.template operator()<false>(x, block, shared); });
     }
     for (const std::uint32_t ticket : tickets)
       if (ticket != 0) std::abort();  // a launch leaves its tickets as it found them
@@ -92,7 +107,8 @@ struct World {
   }
 
   /// The three steps on ranks that hold the columns between `cuts` (from 0 to vocab), with what they exchange gathered in between.
-  std::vector<Sampled> launch_sharded(Random& random, kernels::Scheme scheme, const std::vector<std::uint32_t>& cuts, SerialBlock::Bend bend) {
+  template <class Executor>
+  std::vector<Sampled> launch_sharded(const Executor& executor, kernels::Scheme scheme, const std::vector<std::uint32_t>& cuts) {
     const std::size_t size = sampler::bytes_per_logit(dtype);
     kernels::ShardBatch batch;
     batch.rows = static_cast<std::uint32_t>(rows.size());
@@ -107,14 +123,6 @@ struct World {
     std::memset(static_cast<void*>(sums.data()), 0xFF, sums.size() * sizeof sums[0]);
     std::vector<std::uint64_t> picks(batch.ranks * rows.size() * pick_bytes / sizeof(std::uint64_t), ~std::uint64_t{0});
     std::vector<Sampled> out(rows.size(), Sampled{0xDEADBEEFu, RowStatus::bad_parameter, -1.0f});
-    const auto shared = std::make_unique<kernels::ShardShared>();
-    const auto each_row = [&](const auto& step) {
-      for (std::uint32_t i = 0; i < batch.rows; ++i) {
-        std::memset(static_cast<void*>(shared.get()), 0xFF, sizeof *shared);
-        SerialBlock x(random(), bend);
-        step(x, i);
-      }
-    };
     for (const bool picking : {false, true})
       for (std::uint32_t r = 0; r < batch.ranks; ++r) {
         batch.begin = cuts[r];
@@ -128,8 +136,8 @@ struct World {
         batch.own_sums = sums.data() + r * rows.size();
         batch.sums = sums.data();
         batch.own_pick = reinterpret_cast<std::byte*>(picks.data()) + r * rows.size() * pick_bytes;
-        each_row([&](SerialBlock& x, std::uint32_t i) {
-          const auto run = [&]<DType D>() { picking ? kernels::shard_pick<D>(x, batch, i, *shared) : kernels::shard_sum<D>(x, batch, i, *shared); };
+        executor.template run<kernels::ShardShared>(batch.rows, [&](auto& x, std::uint32_t i, auto& shared) {
+          const auto run = [&]<DType D>() { picking ? kernels::shard_pick<D>(x, batch, i, shared) : kernels::shard_sum<D>(x, batch, i, shared); };
           if (dtype == DType::float32) run.template operator()<DType::float32>();
           else if (dtype == DType::bfloat16) run.template operator()<DType::bfloat16>();
           else run.template operator()<DType::float16>();
@@ -137,7 +145,7 @@ struct World {
       }
     batch.picks = reinterpret_cast<const std::byte*>(picks.data());
     batch.out = out.data();
-    each_row([&](SerialBlock& x, std::uint32_t i) { kernels::shard_draw(x, batch, i, *shared); });
+    executor.template run<kernels::ShardShared>(batch.rows, [&](auto& x, std::uint32_t i, auto& shared) { kernels::shard_draw(x, batch, i, shared); });
     return out;
   }
 
