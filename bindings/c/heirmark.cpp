@@ -80,6 +80,7 @@ heirmark::Logits cpp(const heirmark_logits& logits) {
   return {logits.data, dtype, logits.rows, static_cast<std::size_t>(logits.row_stride)};
 }
 heirmark::DeviceWorkspace cpp(heirmark_workspace workspace) { return {workspace.data, static_cast<std::size_t>(workspace.bytes)}; }
+heirmark::ShardPlan cpp(heirmark_shard_plan plan) { return {plan.begin, plan.size, plan.ranks, plan.largest}; }
 const heirmark::DeviceRow* cpp(const heirmark_row* rows) { return reinterpret_cast<const heirmark::DeviceRow*>(rows); }
 heirmark::DeviceRow* cpp(heirmark_row* rows) { return reinterpret_cast<heirmark::DeviceRow*>(rows); }
 const heirmark::Sampled* cpp(const heirmark_sampled* sampled) { return reinterpret_cast<const heirmark::Sampled*>(sampled); }
@@ -284,4 +285,23 @@ heirmark_status heirmark_draft_count_taken(const heirmark_sampler* sampler, cons
                                            uint32_t count, void* stream) {
   if (sampler == nullptr) return usage("sampler is null");
   return guarded([&] { return done(sampler->sampler.count_taken(first, draft, cpp(sampled), taken, count, stream)); });
+}
+
+// ---- Sharded logits
+
+uint64_t heirmark_shard_sums_bytes(uint32_t rows) { return heirmark::DeviceSampler::shard_sums_bytes(rows); }
+uint64_t heirmark_shard_picks_bytes(uint32_t rows, heirmark_shard_plan plan) { return heirmark::DeviceSampler::shard_picks_bytes(rows, cpp(plan)); }
+heirmark_status heirmark_shard_sum(const heirmark_sampler* sampler, const heirmark_logits* logits, heirmark_shard_plan plan, const heirmark_row* rows, void* sums, void* stream) {
+  if (sampler == nullptr || logits == nullptr) return usage("sampler or logits is null");
+  return guarded([&] { return done(sampler->sampler.shard_sum(cpp(*logits), cpp(plan), cpp(rows), sums, stream)); });
+}
+heirmark_status heirmark_shard_pick(const heirmark_sampler* sampler, const heirmark_logits* logits, heirmark_shard_plan plan, const heirmark_row* rows, const void* all_sums,
+                                    void* picks, void* stream) {
+  if (sampler == nullptr || logits == nullptr) return usage("sampler or logits is null");
+  return guarded([&] { return done(sampler->sampler.shard_pick(cpp(*logits), cpp(plan), cpp(rows), all_sums, picks, stream)); });
+}
+heirmark_status heirmark_shard_draw(const heirmark_sampler* sampler, uint32_t count, heirmark_shard_plan plan, const heirmark_row* rows, const void* all_sums,
+                                    const void* all_picks, heirmark_sampled* sampled, void* stream) {
+  if (sampler == nullptr) return usage("sampler is null");
+  return guarded([&] { return done(sampler->sampler.shard_draw(count, cpp(plan), cpp(rows), all_sums, all_picks, cpp(sampled), stream)); });
 }

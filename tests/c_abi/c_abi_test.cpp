@@ -234,6 +234,46 @@ TEST_CASE("a draft of what plain sampling gives is taken whole, and one wrong to
   heirmark_sequence_free(drafted);
 }
 
+TEST_CASE("sharded logits give the tokens of whole rows") {
+  const Keys keys;
+  const Sampler sampler(keys);
+  constexpr std::uint32_t kRows = 3, kRanks = 2, kCut = 2000;
+  heirmark_sequence* sequence = begin(sampler, 40);
+  heirmark_params params;
+  heirmark_params_init(&params);
+  std::vector<heirmark_row> rows(kRows);
+  for (heirmark_row& row : rows) {
+    REQUIRE(heirmark_sequence_row(sampler.sampler, sequence, &params, &row) == HEIRMARK_OK);
+    REQUIRE(heirmark_sequence_accept(sequence, 11) == HEIRMARK_OK);
+  }
+  const std::vector<float> data = logits_of(3, kRows);
+  const heirmark_logits whole{data.data(), HEIRMARK_FLOAT32, kRows, kVocab};
+  std::vector<heirmark_sampled> want(kRows), got(kRows);
+  REQUIRE(heirmark_sample(sampler.sampler, &whole, rows.data(), want.data(), nullptr, {nullptr, 0}, nullptr) == HEIRMARK_OK);
+  const heirmark_shard_plan plans[kRanks] = {{0, kCut, kRanks, kVocab - kCut}, {kCut, kVocab - kCut, kRanks, kVocab - kCut}};
+  const std::uint64_t sums_bytes = heirmark_shard_sums_bytes(kRows), picks_bytes = heirmark_shard_picks_bytes(kRows, plans[0]);
+  struct alignas(16) Unit { std::byte bytes[16]; };
+  std::vector<Unit> sums(kRanks * sums_bytes / 16), picks(kRanks * picks_bytes / 16);
+  REQUIRE(sums_bytes % 16 == 0);
+  REQUIRE(picks_bytes % 16 == 0);
+  const auto logits = [&](std::uint32_t r) { return heirmark_logits{data.data() + plans[r].begin, HEIRMARK_FLOAT32, kRows, kVocab}; };
+  for (std::uint32_t r = 0; r < kRanks; ++r) {
+    const heirmark_logits mine = logits(r);
+    REQUIRE(heirmark_shard_sum(sampler.sampler, &mine, plans[r], rows.data(), sums.data() + r * sums_bytes / 16, nullptr) == HEIRMARK_OK);
+  }
+  for (std::uint32_t r = 0; r < kRanks; ++r) {
+    const heirmark_logits mine = logits(r);
+    REQUIRE(heirmark_shard_pick(sampler.sampler, &mine, plans[r], rows.data(), sums.data(), picks.data() + r * picks_bytes / 16, nullptr) == HEIRMARK_OK);
+  }
+  REQUIRE(heirmark_shard_draw(sampler.sampler, kRows, plans[1], rows.data(), sums.data(), picks.data(), got.data(), nullptr) == HEIRMARK_OK);
+  for (std::uint32_t i = 0; i < kRows; ++i) {
+    CHECK(got[i].token == want[i].token);
+    CHECK(got[i].status == want[i].status);
+  }
+  CHECK(heirmark_shard_draw(sampler.sampler, kRows, {0, 0, 1, 0}, rows.data(), sums.data(), picks.data(), got.data(), nullptr) == HEIRMARK_USAGE);
+  heirmark_sequence_free(sequence);
+}
+
 TEST_CASE("keys say what they are, and end before what is made of them") {
   heirmark_sampler* sampler = nullptr;
   heirmark_sequence* sequence = nullptr;

@@ -142,6 +142,14 @@ typedef struct heirmark_workspace {
   uint64_t bytes;
 } heirmark_workspace;
 
+/* Tensor parallelism: the columns of the vocabulary that this rank holds. The ranks' ranges follow each other from 0 to vocab_size. */
+typedef struct heirmark_shard_plan {
+  uint32_t begin;
+  uint32_t size;
+  uint32_t ranks;   /* 1 .. 1024 */
+  uint32_t largest; /* the largest size of any rank */
+} heirmark_shard_plan;
+
 /* ---- The library ---- */
 
 /* HEIRMARK_ABI_MAJOR << 16 | HEIRMARK_ABI_MINOR of the library. */
@@ -202,6 +210,17 @@ HEIRMARK_API heirmark_status heirmark_draft_settle(const heirmark_sampler* sampl
                                                    size_t draft_count, const heirmark_sampled* sampled, size_t* taken);
 HEIRMARK_API heirmark_status heirmark_draft_count_taken(const heirmark_sampler* sampler, const uint32_t* first, const uint32_t* draft, const heirmark_sampled* sampled,
                                                         uint32_t* taken, uint32_t count, void* stream);
+
+/* ---- Sharded logits: three steps, and after the first two the engine gathers what each rank wrote from all ranks ---- */
+
+HEIRMARK_API uint64_t heirmark_shard_sums_bytes(uint32_t rows);
+HEIRMARK_API uint64_t heirmark_shard_picks_bytes(uint32_t rows, heirmark_shard_plan plan);
+HEIRMARK_API heirmark_status heirmark_shard_sum(const heirmark_sampler* sampler, const heirmark_logits* logits, heirmark_shard_plan plan, const heirmark_row* rows, void* sums,
+                                                void* stream);
+HEIRMARK_API heirmark_status heirmark_shard_pick(const heirmark_sampler* sampler, const heirmark_logits* logits, heirmark_shard_plan plan, const heirmark_row* rows,
+                                                 const void* all_sums, void* picks, void* stream);
+HEIRMARK_API heirmark_status heirmark_shard_draw(const heirmark_sampler* sampler, uint32_t count, heirmark_shard_plan plan, const heirmark_row* rows, const void* all_sums,
+                                                 const void* all_picks, heirmark_sampled* sampled, void* stream);
 
 #ifdef __cplusplus
 }
