@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
+#include <memory>
 #include <numeric>
 
 #include "expected.hpp"
@@ -47,6 +49,63 @@ TEST_CASE("the block algorithms equal the reference: every shape, parameter, sch
       }
     }
   }
+}
+
+TEST_CASE("a launch without truncation refuses rows that ask for it, and no others") {
+  Random random(20261207);
+  for (const kernels::Scheme& scheme : {gumbel(), tournament(30)}) {
+    World world(random, 5000, DType::float32, 0, 0);
+    world.refuse_truncation = true;
+    for (const Parameters& parameters : {Parameters{1, 0, 40}, Parameters{}, Parameters{1, 0.1f}, Parameters{0, 0, 40}, Parameters{1, 0, 0, 0.9f}, Parameters{1, 0, 5000}}) {
+      world.add(make_row(random, Shape::language, 5000), make_row_parameters(random, parameters));
+      world.rows.back().mode = static_cast<std::uint32_t>(Mode::marked);
+    }
+    const std::vector<Sampled> got = world.launch(SerialExecutor{random, SerialBlock::Bend::none}, scheme, 4, false, true);
+    for (const std::size_t i : {0u, 2u, 4u}) {
+      CHECK(got[i].status == RowStatus::bad_parameter);
+      CHECK(got[i].token == kNoToken);
+    }
+    for (const std::size_t i : {1u, 3u, 5u}) CHECK(got[i].token == expected(world, i, scheme, false).token);  // greedy, and a k that cuts nothing, do not truncate
+  }
+}
+
+TEST_CASE("a race among a few bins is the reference's race among them") {
+  Random random(20261208);
+  constexpr std::uint32_t kVocab = 9001;
+  const auto shared = std::make_unique<kernels::Shared>();
+  std::size_t green_won = 0;
+  for (std::size_t n = 0; n < 60; ++n) {
+    const std::vector<float> logits = make_row(random, Shape::language, kVocab);
+    const float top = *std::max_element(logits.begin(), logits.end());
+    const kernels::RowData<DType::float32> row{reinterpret_cast<const std::byte*>(logits.data()), kVocab};
+    const kernels::Exponential exponential(0.8f, top);
+    const core::KeyWords mark = random_key(random), noise = random_key(random);
+    kernels::Batch batch;
+    batch.scheme = greenlist(1u << 31, 2.0);
+    kernels::Resolved resolved;
+    resolved.rule = n % 3 == 0 ? marks::RuleKind::race : marks::RuleKind::greenlist;
+    resolved.noise = &noise;
+    resolved.mark = &mark;
+    const std::uint32_t count = 1 + static_cast<std::uint32_t>(n) % kernels::kMaxMerged;
+    double first = std::numeric_limits<double>::infinity();
+    std::uint32_t winner = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const auto bin = static_cast<std::uint32_t>(random() % core::kBins);
+      shared->merged[i] = bin;
+      double mass = 0;
+      for (std::uint32_t v = bin; v < kVocab; v += core::kBins) mass += exponential(logits[v]);
+      if (resolved.rule == marks::RuleKind::greenlist && core::stream_word(mark, core::kBinsCoarse, bin) < batch.scheme.gamma) mass *= batch.scheme.boost;
+      const double time = marks::gumbel::bin_time(core::stream_word(noise, core::kBinsCoarse, bin), core::stream_word(noise, core::kBinsFine, bin)) / mass;
+      if (time < first) {
+        first = time;
+        winner = bin;
+      }
+    }
+    green_won += resolved.rule == marks::RuleKind::greenlist && core::stream_word(mark, core::kBinsCoarse, winner) < batch.scheme.gamma;
+    SerialBlock x(random());
+    REQUIRE(kernels::race_of_few(x, batch, row, resolved, exponential, count, *shared) == winner);
+  }
+  CHECK(green_won > 25);
 }
 
 TEST_CASE("a tournament is mostly decided by bounds, and then rightly") {

@@ -86,7 +86,7 @@ struct World {
     }
 
     const auto truncates = [&](const DeviceRow& row) { return kernels::truncates(kernels::limits_of(row, batch.vocab)); };
-    batch.truncation = std::any_of(rows.begin(), rows.end(), truncates) || !lean;
+    batch.truncation = !refuse_truncation && (std::any_of(rows.begin(), rows.end(), truncates) || !lean);
     const auto run = [&]<bool kFull>(auto& x, std::uint32_t block, auto& shared) {
       const std::uint32_t index = block / batch.shape.slices, slice = block % batch.shape.slices;
       switch (dtype) {
@@ -154,6 +154,7 @@ struct World {
   std::uint32_t vocab;
   DType dtype;
   std::size_t shift, stride = 0;
+  bool refuse_truncation = false;  ///< launch as one that was promised that no row truncates
   std::vector<DeviceRow> rows;
   std::vector<std::vector<float>> values;  ///< what is really stored
   std::vector<std::vector<std::byte>> contents;
