@@ -6,7 +6,7 @@ namespace {
 constexpr const char* kNone = "this build has no CUDA";
 }
 
-bool device_available() noexcept { return false; }
+const char* device_refuses(int) noexcept { return kNone; }
 const char* device_processors(int, std::uint32_t&) noexcept { return kNone; }
 DeviceKeys::~DeviceKeys() = default;
 const char* DeviceKeys::load(int, const KeyTable&, std::span<const core::KeyWords>) noexcept { return kNone; }

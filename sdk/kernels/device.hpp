@@ -11,8 +11,9 @@
 
 namespace heirmark::kernels {
 
-/// Was this build made with CUDA, and does the machine have a device that it can use? Never fails: no driver means no.
-[[nodiscard]] bool device_available() noexcept;
+/// Why a device cannot be used: no CUDA in this build, no driver, no device of that number, no kernels for its architecture. Loads the kernels, so that
+/// no launch has to.
+[[nodiscard]] const char* device_refuses(int device) noexcept;
 
 /// Streaming multiprocessors of a device.
 [[nodiscard]] const char* device_processors(int device, std::uint32_t& processors) noexcept;

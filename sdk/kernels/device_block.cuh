@@ -95,11 +95,13 @@ class DeviceBlock {
     return atomicAdd(reinterpret_cast<unsigned long long*>(word), static_cast<unsigned long long>(n));
   }
   __device__ __forceinline__ std::uint32_t arrive(std::uint32_t* ticket) {
-    __threadfence();  // what this thread wrote comes before the ticket
+    __syncthreads();  // what the block wrote comes before thread 0's fence, and by it before the ticket
+    if (threadIdx.x == 0) {
+      __threadfence();
+      scratch_.last = atomicAdd(ticket, 1u);
+      __threadfence();  // and what other blocks wrote before their tickets comes before what this one reads from here on
+    }
     __syncthreads();
-    if (threadIdx.x == 0) scratch_.last = atomicAdd(ticket, 1u);
-    __syncthreads();
-    __threadfence();  // and what others wrote before theirs comes before what is read from here on
     return scratch_.last;
   }
 

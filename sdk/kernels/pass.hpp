@@ -46,6 +46,15 @@ HEIRMARK_HD_INLINE float multiply_add(float x, float slope, float bias) {
 #endif
 }
 
+/// a b, rounded by itself: fused into a later difference it would be another number there than here.
+HEIRMARK_HD_INLINE float product(float a, float b) {
+#if defined(__CUDA_ARCH__)
+  return __fmul_rn(a, b);
+#else
+  return a * b;
+#endif
+}
+
 /// A thread's logits of kChunk strides.
 template <DType D>
 struct Chunk {
@@ -76,7 +85,7 @@ struct Unit {
   HEIRMARK_HD_INLINE float raise(float greatest, Partial& p) {
     const float before = kCareful ? p.reference : bias;
     p.reference = kCareful ? greatest : larger(greatest, lowest);
-    bias = -p.reference * slope;
+    bias = product(-p.reference, slope);
     if (kCareful) return exponent_of(before, p.reference, slope);
     return bias < before ? bias - before : 0;  // the first one's sums are 0 in every unit
   }

@@ -61,7 +61,14 @@ __global__ void taken_kernel(const std::uint32_t* first, const TokenId* draft, c
   if (const std::uint32_t d = blockIdx.x * blockDim.x + threadIdx.x; d < count) taken[d] = taken_of(first, draft, sampled, d);
 }
 
-const char* words_of(cudaError_t error) noexcept { return error == cudaSuccess ? nullptr : cudaGetErrorString(error); }
+const void* kernel_of(void (*kernel)(Batch)) noexcept { return reinterpret_cast<const void*>(kernel); }
+
+/// Null, or CUDA's words. The runtime keeps the last error for whoever asks next: it is taken away, lest a later launch be blamed for it.
+const char* words_of(cudaError_t error) noexcept {
+  if (error == cudaSuccess) return nullptr;
+  (void)cudaGetLastError();
+  return cudaGetErrorString(error);
+}
 
 /// Makes a device the thread's, and afterwards the one that was before.
 class OnDevice {
@@ -86,24 +93,23 @@ class OnDevice {
   cudaError_t error_ = cudaSuccess;
 };
 
-/// What a launch left behind. The runtime keeps the last error for whoever asks next: it is taken away.
+/// What a launch left behind.
 const char* launched() noexcept { return words_of(cudaGetLastError()); }
 }  // namespace
 
-bool device_available() noexcept {
-  int count = 0;
-  const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error != cudaSuccess) (void)cudaGetLastError();
-  return error == cudaSuccess && count > 0;
+const char* device_refuses(int device) noexcept {
+  const OnDevice on(device);
+  if (on.error() != cudaSuccess) return words_of(on.error());
+  cudaFuncAttributes attributes;
+  for (const void* kernel : {kernel_of(sample_kernel<DType::float32, false>), kernel_of(sample_kernel<DType::float32, true>), kernel_of(sample_kernel<DType::bfloat16, false>),
+                             kernel_of(sample_kernel<DType::bfloat16, true>), kernel_of(sample_kernel<DType::float16, false>), kernel_of(sample_kernel<DType::float16, true>)})
+    if (const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel); error != cudaSuccess) return words_of(error);
+  return nullptr;
 }
 
 const char* device_processors(int device, std::uint32_t& processors) noexcept {
   int count = 0;
-  const cudaError_t error = cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-  if (error != cudaSuccess) {
-    (void)cudaGetLastError();
-    return words_of(error);
-  }
+  if (const cudaError_t error = cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device); error != cudaSuccess) return words_of(error);
   processors = static_cast<std::uint32_t>(count);
   return nullptr;
 }
@@ -113,10 +119,7 @@ const char* DeviceKeys::load(int device, const KeyTable& table, std::span<const 
   if (on.error() != cudaSuccess) return words_of(on.error());
   const std::size_t bytes = sizeof table + issuance.size_bytes();
   void* memory = nullptr;
-  if (const cudaError_t error = cudaMalloc(&memory, bytes); error != cudaSuccess) {
-    (void)cudaGetLastError();
-    return words_of(error);
-  }
+  if (const cudaError_t error = cudaMalloc(&memory, bytes); error != cudaSuccess) return words_of(error);
   memory_ = memory;
   bytes_ = bytes;
   device_ = device;
@@ -125,16 +128,18 @@ const char* DeviceKeys::load(int device, const KeyTable& table, std::span<const 
   copy.issuance = reinterpret_cast<const core::KeyWords*>(static_cast<std::byte*>(memory) + sizeof table);
   cudaError_t error = cudaMemcpy(memory, &copy, sizeof copy, cudaMemcpyHostToDevice);
   if (error == cudaSuccess) error = cudaMemcpy(static_cast<std::byte*>(memory) + sizeof table, issuance.data(), issuance.size_bytes(), cudaMemcpyHostToDevice);
+  // A copy from memory that is not pinned may return when it is staged; streams that do not wait for this one may launch next.
+  if (error == cudaSuccess) error = cudaDeviceSynchronize();
   explicit_bzero(&copy, sizeof copy);
-  if (error != cudaSuccess) (void)cudaGetLastError();
   return words_of(error);
 }
 
 DeviceKeys::~DeviceKeys() {
   if (memory_ == nullptr) return;
   const OnDevice on(device_);
+  (void)cudaDeviceSynchronize();  // a launch that still runs needs its keys
   (void)cudaMemset(memory_, 0, bytes_);
-  (void)cudaFree(memory_);  // waits for what still runs
+  (void)cudaFree(memory_);
 }
 
 const char* launch_sample(const Batch& batch, DType dtype, int device, void* stream) noexcept {

@@ -177,7 +177,8 @@ Result<DeviceSampler> DeviceSampler::create(const Profile& profile, Subkeys subk
   auto impl = std::make_unique<Impl>();
   impl->options = options;
   impl->rows = std::move(rows).value();
-  impl->backend = options.backend.value_or(kernels::device_available() ? Backend::cuda : Backend::cpu);
+  const char* const refused = options.backend == Backend::cpu ? nullptr : kernels::device_refuses(options.device);
+  impl->backend = options.backend.value_or(refused == nullptr ? Backend::cuda : Backend::cpu);
   impl->scheme.kind = profile.scheme;
   impl->scheme.share_q32 = profile.share_q32;
   impl->scheme.gamma = profile.gamma_q32;
@@ -188,6 +189,7 @@ Result<DeviceSampler> DeviceSampler::create(const Profile& profile, Subkeys subk
     if (options.threads > 1) impl->pool = std::make_unique<sampler::Pool>(options.threads - 1);
     return DeviceSampler(std::move(impl));
   }
+  if (refused != nullptr) return cuda("device " + std::to_string(options.device), refused);
   if (const char* error = kernels::device_processors(options.device, impl->processors)) return cuda("device " + std::to_string(options.device), error);
   if (const char* error = impl->load_keys()) return cuda("copying the keys", error);
   return DeviceSampler(std::move(impl));

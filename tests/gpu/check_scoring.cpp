@@ -150,18 +150,21 @@ int run(const char* json) {
   std::printf("%.3g (key, pair) sums compared: %s\n", sums, all ? "all equal" : "THERE ARE DIFFERENCES");
   const double seconds = seconds_since(start);
   std::vector<Rate> rates;
-  for (const Profile* profile : profiles)
-    for (const bool weighted : {false, true}) {
-      if (!all) break;  // the time of wrong sums is nobody's business
+  const auto write = [&] {  // after each rate: whoever stops this program keeps what is known
+    if (json == nullptr || write_json(json, all, sums, seconds, rates)) return true;
+    std::fprintf(stderr, "gpu_check_scoring: cannot write %s\n", json);
+    return false;
+  };
+  if (!write()) return 5;
+  if (!all) return 1;
+  for (const bool weighted : {false, true})
+    for (const Profile* profile : profiles) {
       const auto rate = measure(device, *profile, weighted, threads);
       if (!rate) return fail(rate.error());
       rates.push_back(*rate);
+      if (!write()) return 5;
     }
-  if (json != nullptr && !write_json(json, all, sums, seconds, rates)) {
-    std::fprintf(stderr, "gpu_check_scoring: cannot write %s\n", json);
-    return 5;
-  }
-  return all ? 0 : 1;
+  return 0;
 }
 }  // namespace
 

@@ -27,7 +27,7 @@ except ImportError:
 BATCHES = (128, 256, 1, 64, 1024, 8)
 VOCABS = (128256, 131072, 262144, 151936, 32000)
 TOP_K, TOP_P, TEMPERATURE = 50, 0.9, 0.8
-MAX_NODES, FEW_NODES, COLD_TIMES = 512, 4, 3
+MAX_NODES, FEW_NODES, COLD_TIMES = 2048, 4, 3
 
 
 if triton is not None:
@@ -140,7 +140,7 @@ class Timer:
         buffers = int(COLD_TIMES * self.cache) // (elements * pool.element_size()) + 2
         buffers = max(1, min(buffers, MAX_NODES, pool.numel() // elements))
         inputs = [pool[i * elements:(i + 1) * elements].view(batch, vocab) for i in range(buffers)]
-        nodes = max(buffers, FEW_NODES)
+        nodes = -(-FEW_NODES // buffers) * buffers  # every buffer as often as any other
         for i in range(3):  # compiles, and fills the allocator
             function(inputs[i % buffers])
         torch.cuda.synchronize()
@@ -162,6 +162,7 @@ class Timer:
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
 
         def once():
+            work()  # not timed: keeps the device busy while the host launches what is
             begin.record()
             work()
             end.record()
@@ -170,8 +171,15 @@ class Timer:
 
         once()
         first = max(once(), 1e-3)
-        times = [once() for _ in range(max(5, min(101, int(milliseconds / first))))]
+        times = [once() for _ in range(max(5, min(101, int(milliseconds / (2 * first)))))]
         return statistics.median(times) * 1e3 / nodes, how
+
+
+def empty_cache():
+    try:
+        torch.cuda.empty_cache()
+    except Exception as error:  # pylint: disable=broad-except
+        print(f"peers: {first_line(error)}", file=sys.stderr)  # after a capture that failed it may
 
 
 def first_line(error):
@@ -181,8 +189,15 @@ def first_line(error):
 
 def read_floors(path):
     floors = {}
-    for line in pathlib.Path(path).read_text().splitlines() if path else []:
-        row = json.loads(line)
+    try:
+        lines = pathlib.Path(path).read_text().splitlines() if path else []
+    except OSError:  # nothing was timed before the peers
+        lines = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:  # cut off
+            continue
         if "floor_us" in row:
             floors[row["dtype"], row["batch"], row["vocab"], row["l2"]] = row["floor_us"]
     return floors
@@ -228,12 +243,12 @@ def main():
                 except Exception as error:  # pylint: disable=broad-except
                     broken.add(name)
                     write({"impl": name, "dtype": key[0], "batch": batch, "vocab": vocab, "error": first_line(error)})
-                    torch.cuda.empty_cache()
+                    empty_cache()
                     continue
                 floor = floors.get(key)
                 write({"device": device, "impl": name, "scheme": scheme, "truncation": truncation, "dtype": key[0], "batch": batch, "vocab": vocab, "l2": "cold",
                        "us": round(us, 3), "floor_us": floor, "ratio": round(us / floor, 4) if floor else None, "timing": how})
-            torch.cuda.empty_cache()
+            empty_cache()
         file.write(json.dumps({"peers_seconds": round(time.monotonic() - started, 1), "left_out": left}) + "\n")
     return 0
 
