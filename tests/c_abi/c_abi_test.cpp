@@ -19,23 +19,18 @@
 #include <heirmark/sampler.hpp>
 #include <heirmark/subkeys.hpp>
 
+#include "subkeys.hpp"
+
 namespace {
 constexpr std::uint32_t kVocab = 5003;
 
 heirmark::SubkeysFile file_of(const heirmark::Profile& profile) {
-  const auto secret = [](std::uint8_t byte) {
-    std::array<std::uint8_t, 32> bytes{};
-    bytes.fill(byte);
-    return heirmark::Secret32(bytes);
-  };
   heirmark::SubkeysFile file;
   file.path = heirmark::KeyPath::parse("acme-70b/2026-11").value();
   file.key_id = "0123456789abcdef";
   file.profile = profile;
   file.accounts = {"acme", "birch", "cedar"};
-  for (std::uint8_t c = 0; c < heirmark::Subkeys::kClasses; ++c) file.subkeys.window[c] = secret(static_cast<std::uint8_t>(c + 1));
-  file.subkeys.coin = secret(0xC0);
-  for (std::uint8_t a = 0; a < 3; ++a) file.subkeys.issuance.push_back(secret(static_cast<std::uint8_t>(0xA0 + a)));
+  file.subkeys = heirmark::test::keys(1, 3);
   return file;
 }
 

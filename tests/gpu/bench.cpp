@@ -23,6 +23,7 @@
 
 #include "bench_kernels.hpp"
 #include "machine.hpp"
+#include "subkeys.hpp"
 
 namespace heirmark::gpu {
 namespace {
@@ -238,19 +239,9 @@ const Bench::Made& Bench::made(What what, std::uint32_t vocab, bool truncation) 
   const int scheme = what == What::greenlist ? 1 : what == What::tournament ? 2 : 0;
   Made& made = samplers_[{scheme, vocab, truncation}];
   if (made.sampler) return made;
-  std::mt19937_64 random(vocab);
-  const auto secret = [&] {
-    std::array<std::uint8_t, 32> bytes{};
-    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random());
-    return Secret32(std::span<const std::uint8_t, 32>(bytes));
-  };
-  Subkeys keys;
-  for (auto& key : keys.window) key = secret();
-  keys.coin = secret();
-  for (int i = 0; i < 8; ++i) keys.issuance.push_back(secret());
   const Profile& profile = scheme == 1 ? profiles::greenlist_2026_11() : scheme == 2 ? profiles::tournament_2026_11() : profiles::standard_2026_11();
   made.sampler = std::make_unique<DeviceSampler>(must(DeviceSampler::create(
-      profile, std::move(keys),
+      profile, test::keys(1, 8),
       {.vocab_size = vocab, .max_rows = kMaxRows, .truncation = truncation, .backend = DeviceSampler::Backend::cuda, .device = settings_.device})));
   made.workspace.bytes = made.sampler->workspace_bytes();
   require(cudaMalloc(&made.workspace.data, std::max<std::size_t>(made.workspace.bytes, 1)), "a workspace");
