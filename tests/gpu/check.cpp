@@ -1,89 +1,19 @@
-// gpu_check: the sampler on a device gives what the sampler on the CPU gives, row for row (specs/marks.md: only integers are contract).
-//
-// The CPU's is tested against the double-precision reference elsewhere. Rows here come in numbered cases; a case is made from the seed and its
-// number alone, so a difference is reproduced by naming both. Workers run cases side by side, each with a stream, a workspace and outputs of its own.
+// What gpu_check checks: numbered cases of rows, refused calls, graphs, streams, drafts, the frequencies of mode off.
+#include "check.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <cinttypes>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <mutex>
-#include <optional>
-#include <string>
 #include <thread>
 #include <vector>
 
-#include "compare.hpp"
-
 namespace heirmark::gpu {
-namespace {
-using Clock = std::chrono::steady_clock;
-
-constexpr int kExitDifferent = 1, kExitUsage = 2, kExitTooFew = 3, kExitNoDevice = 77;
-
-struct Settings {
-  std::uint64_t seed = 0;
-  std::uint64_t rows = 10'000'000, small_cases = 42;
-  double seconds = 150;
-  unsigned threads = 0;
-  int device = 0;
-  bool on_host = false, small = false, bare = false;
-  std::optional<std::uint64_t> only_case;
-  std::string spoil, json;
-};
-
-struct Counts {
-  std::atomic<std::uint64_t> rows{0}, comparisons{0}, launches{0}, cases{0};
-  std::atomic<std::uint64_t> sharded{0}, sharded_plain{0}, plain_left{0};  ///< plain: shards should decide it; left: they did not
-  std::atomic<std::uint64_t> by_dtype[3]{}, by_scheme[3]{}, by_status[7]{}, truncated{0}, large_vocab{0};
-};
-
-class Check {
- public:
-  Check(const Settings& settings, Machine& machine) : settings_(settings), machine_(machine) {}
-
-  const Counts& counts() const { return counts_; }
-  Clock::time_point deadline() const { return start_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(settings_.seconds)); }
-  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
-
-  void errors();
-  void graphs();
-  void streams();
-  void drafts();
-  void frequencies();
-  void run_case(Worker& worker, std::uint64_t number);
-  /// Cases until the rows or the time are reached; the difference that a worker found, empty if none.
-  std::string cases();
-
- private:
-  [[nodiscard]] Random random(std::uint64_t number) const { return Random(settings_.seed * 0x9E3779B97F4A7C15ull + number); }
-  [[nodiscard]] DeviceSampler sampler(DeviceSampler::Backend backend, const Profile& profile, const Subkeys& keys, DeviceSampler::Options options) const {
-    options.backend = backend;
-    options.device = settings_.device;
-    return must(DeviceSampler::create(profile, keys.clone(), options), backend == DeviceSampler::Backend::cuda ? "create on the device" : "create on the CPU");
-  }
-  void count(const Batch& batch, const Expected& want, Scheme scheme);
-  void spoil(Results& results, Worker& worker);
-  void shards(Worker& worker, Random& random, const DeviceSampler& device, const Batch& batch, const std::byte* logits, const std::byte* rows, const Expected& want, const Results& whole);
-  void copy_batch(Worker& worker, const Batch& batch, std::byte*& logits, std::byte*& rows) {
-    logits = worker.logits(batch.bytes.size());
-    rows = worker.rows(batch.rows.size() * sizeof(DeviceRow));
-    machine_.copy_in(logits, batch.bytes.data(), batch.bytes.size(), worker.stream());
-    machine_.copy_in(rows, batch.rows.data(), batch.rows.size() * sizeof(DeviceRow), worker.stream());
-  }
-
-  const Settings& settings_;
-  Machine& machine_;
-  Counts counts_;
-  Clock::time_point start_ = Clock::now();
-  std::atomic<bool> spoiled_{false};
-};
 
 void Check::count(const Batch& batch, const Expected& want, Scheme scheme) {
   counts_.rows += batch.rows.size();
@@ -541,119 +471,4 @@ void Check::frequencies() {
       throw Different(format("mode off: token %" PRIu32 " came with frequency %.6f in %zu draws, its probability is %.6f", v, share, n, e[v] / total));
 }
 
-// ---- The program
-
-const char kHelp[] =
-    "gpu_check: compares the sampler on a CUDA device with the sampler on the CPU, row for row.\n"
-    "  --rows N       distinct rows to compare (default 10,000,000)\n"
-    "  --seconds S    give up after S seconds (default 150)\n"
-    "  --seed N       of all rows (default: from the clock; printed)\n"
-    "  --threads N    workers, each with a stream of its own (default: one a core, at most 32)\n"
-    "  --device N     CUDA's number of the device (default 0)\n"
-    "  --small        a few hundred rows of every kind, memory allocated to the byte: for compute-sanitizer\n"
-    "  --bare         leave the workspace as it was allocated, for initcheck\n"
-    "  --cases N      with --small: so many cases (default 42)\n"
-    "  --case N       this case only\n"
-    "  --on-host      the CPU takes the device's place: tests this program\n"
-    "  --spoil WHAT   spoils a result of the device's (token, status, log_prob, top, unwritten, guard): it must be found\n"
-    "  --json FILE    also write a summary there\n"
-    "Exit: 0 equal, 1 different, 2 usage, 3 fewer rows than asked for in the time, 77 no device.\n";
-
-std::optional<Settings> parse(int argc, char** argv) {
-  Settings s;
-  s.seed = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()) % 1'000'000'007;
-  const unsigned cores = std::thread::hardware_concurrency();
-  s.threads = std::clamp(cores, 1u, 32u);
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    const auto flag = [&](const char* known, bool& to) { return name == known && (to = true); };
-    if (flag("--small", s.small) || flag("--bare", s.bare) || flag("--on-host", s.on_host)) continue;
-    if (i + 1 == argc) return std::nullopt;
-    const char* const text = argv[++i];
-    char* end = nullptr;
-    if (name == "--spoil" || name == "--json") {
-      (name == "--spoil" ? s.spoil : s.json) = text;
-      continue;
-    }
-    if (name == "--seconds") {
-      s.seconds = std::strtod(text, &end);
-    } else {
-      const std::uint64_t value = std::strtoull(text, &end, 10);
-      if (name == "--rows") s.rows = value;
-      else if (name == "--seed") s.seed = value;
-      else if (name == "--threads") s.threads = static_cast<unsigned>(std::clamp<std::uint64_t>(value, 1, 256));
-      else if (name == "--device") s.device = static_cast<int>(value);
-      else if (name == "--cases") s.small_cases = value;
-      else if (name == "--case") s.only_case = value;
-      else return std::nullopt;
-    }
-    if (end == text || *end != '\0') return std::nullopt;
-  }
-  return s;
-}
-
-bool write_summary(const Settings& settings, const Check& check, const std::string& device, const std::string& result, const std::string& failure) {
-  const Counts& c = check.counts();
-  std::string quoted;
-  for (const char x : failure) quoted += x == '\n' ? std::string("\\n") : x == '"' || x == '\\' ? std::string("\\") + x : std::string(1, x);
-  std::FILE* const file = std::fopen(settings.json.c_str(), "w");
-  if (file == nullptr) return false;
-  std::fprintf(file,
-               "{\"device\": \"%s\", \"result\": \"%s\", \"seed\": %" PRIu64 ", \"small\": %s, \"rows\": %" PRIu64 ", \"comparisons\": %" PRIu64 ", \"launches\": %" PRIu64 ", \"cases\": %" PRIu64
-               ", \"seconds\": %.1f,\n \"rows_of\": {\"float32\": %" PRIu64 ", \"bfloat16\": %" PRIu64 ", \"float16\": %" PRIu64 ", \"gumbel\": %" PRIu64 ", \"greenlist\": %" PRIu64
-               ", \"tournament\": %" PRIu64 ", \"truncated\": %" PRIu64 ", \"vocabulary of 32,000 or more\": %" PRIu64 ", \"marked\": %" PRIu64 ", \"issued\": %" PRIu64 ", \"unmarked\": %" PRIu64
-               ", \"no finite logit\": %" PRIu64 ", \"infinite logit\": %" PRIu64 ", \"bad parameter\": %" PRIu64 ", \"in shards\": %" PRIu64 "},\n \"shards\": {\"plain\": %" PRIu64 ", \"left to a whole launch\": %" PRIu64 "},\n \"failure\": \"%s\"}\n",
-               device.c_str(), result.c_str(), settings.seed, settings.small ? "true" : "false", c.rows.load(), c.comparisons.load(), c.launches.load(), c.cases.load(), check.seconds(), c.by_dtype[0].load(),
-               c.by_dtype[1].load(), c.by_dtype[2].load(), c.by_scheme[0].load(), c.by_scheme[1].load(), c.by_scheme[2].load(), c.truncated.load(), c.large_vocab.load(), c.by_status[0].load(),
-               c.by_status[1].load(), c.by_status[2].load(), c.by_status[3].load(), c.by_status[4].load(), c.by_status[5].load(), c.sharded.load(), c.sharded_plain.load(), c.plain_left.load(), quoted.c_str());
-  return std::fclose(file) == 0;
-}
-
-int run(int argc, char** argv) {
-  const auto settings = parse(argc, argv);
-  if (!settings) {
-    std::fputs(kHelp, stderr);
-    return kExitUsage;
-  }
-  std::string why;
-  const std::unique_ptr<Machine> machine = settings->on_host ? host_machine() : cuda_machine(settings->device, why);
-  if (machine == nullptr) {
-    std::fprintf(stderr, "gpu_check: no CUDA device: %s\n", why.c_str());
-    return kExitNoDevice;
-  }
-  Check check(*settings, *machine);
-  std::printf("device %s, seed %" PRIu64 ", %u workers\n", machine->name().c_str(), settings->seed, settings->threads);
-  std::string failure, part;
-  try {
-    machine->enter();
-    if (!settings->only_case) {
-      const std::pair<const char*, void (Check::*)()> parts[] = {
-          {"calls that are refused", &Check::errors}, {"graphs", &Check::graphs}, {"two streams", &Check::streams}, {"drafts", &Check::drafts}, {"frequencies of mode off", &Check::frequencies}};
-      for (const auto& [name, method] : parts) {
-        part = name;
-        (check.*method)();
-        std::printf("ok      %s\n", name);
-        std::fflush(stdout);
-      }
-    }
-    part = "cases";
-    failure = check.cases();
-  } catch (const std::exception& error) {
-    failure = part + ": " + error.what() + format("\nreproduce: gpu_check%s --seed %" PRIu64 "\n", settings->small ? " --small" : "", settings->seed);
-  }
-  const Counts& c = check.counts();
-  const bool enough = settings->small || settings->only_case || c.rows >= settings->rows;
-  const char* const result = !failure.empty() ? "different" : enough ? "equal" : "too few rows";
-  std::printf("%-7s %" PRIu64 " rows, compared %" PRIu64 " times in %" PRIu64 " launches, %" PRIu64 " cases, %.1f s\n", failure.empty() ? enough ? "ok" : "short" : "FAILED", c.rows.load(),
-              c.comparisons.load(), c.launches.load(), c.cases.load(), check.seconds());
-  if (!failure.empty()) std::fprintf(stderr, "gpu_check: %s", failure.c_str());
-  if (!settings->json.empty() && !write_summary(*settings, check, machine->name(), result, failure)) {
-    std::fprintf(stderr, "gpu_check: %s cannot be written\n", settings->json.c_str());
-    return kExitUsage;
-  }
-  return !failure.empty() ? kExitDifferent : enough ? 0 : kExitTooFew;
-}
-}  // namespace
 }  // namespace heirmark::gpu
-
-int main(int argc, char** argv) { return heirmark::gpu::run(argc, argv); }
