@@ -17,9 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
-#define HEIRMARK_API __declspec(dllimport)
-#elif defined(HEIRMARK_BUILD)
+#if defined(HEIRMARK_BUILD)
 #define HEIRMARK_API __attribute__((visibility("default")))
 #else
 #define HEIRMARK_API
