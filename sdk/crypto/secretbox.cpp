@@ -42,6 +42,33 @@ Result<Bytes> unseal(const Secret32& key, std::string_view associated, ByteView 
   return plaintext;
 }
 
+Result<BoxKeys> new_box_keys() {
+  if (sodium_init() < 0) return Error{ErrorCode::io, "libsodium does not start"};
+  BoxKeys keys;
+  std::array<std::uint8_t, 32> secret;
+  crypto_box_keypair(keys.public_key.data(), secret.data());
+  keys.secret = Secret32(std::span<const std::uint8_t, 32>(secret));
+  wipe(secret);
+  return keys;
+}
+
+Result<Bytes> box_seal(std::span<const std::uint8_t, 32> public_key, ByteView plaintext) {
+  if (sodium_init() < 0) return Error{ErrorCode::io, "libsodium does not start"};
+  Bytes sealed(plaintext.size() + crypto_box_SEALBYTES);
+  if (crypto_box_seal(sealed.data(), plaintext.data(), plaintext.size(), public_key.data()) != 0) return Error{ErrorCode::bad_input, "not an X25519 public key"};
+  return sealed;
+}
+
+Result<Bytes> box_open(const Secret32& secret, ByteView sealed) {
+  if (sealed.size() < crypto_box_SEALBYTES) return Error{ErrorCode::key, "truncated"};
+  std::array<std::uint8_t, 32> public_key;
+  crypto_scalarmult_base(public_key.data(), secret.expose_secret().data());
+  Bytes plaintext(sealed.size() - crypto_box_SEALBYTES);
+  if (crypto_box_seal_open(plaintext.data(), sealed.data(), sealed.size(), public_key.data(), secret.expose_secret().data()) != 0)
+    return Error{ErrorCode::key, "wrong key, or damaged"};
+  return plaintext;
+}
+
 void wipe(std::span<std::uint8_t> bytes) noexcept { sodium_memzero(bytes.data(), bytes.size()); }
 
 }  // namespace heirmark::crypto

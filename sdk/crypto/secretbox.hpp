@@ -1,5 +1,7 @@
-// Passphrase hashing (Argon2id13) and sealing (XChaCha20-Poly1305-IETF), both libsodium's.
+// Passphrase hashing (Argon2id13), sealing under a key (XChaCha20-Poly1305-IETF) and to a public key (X25519 sealed boxes), all libsodium's.
 #pragma once
+#include <array>
+
 #include <heirmark/types.hpp>
 
 #include "crypto/hex.hpp"
@@ -17,6 +19,15 @@ inline constexpr PasswordCost kLeastCost{1, 8192}, kGreatestCost{16, std::uint64
 [[nodiscard]] Result<Bytes> seal(const Secret32& key, std::string_view associated, ByteView plaintext);
 /// Fails with `key` when the key is wrong or a byte was changed.
 [[nodiscard]] Result<Bytes> unseal(const Secret32& key, std::string_view associated, ByteView sealed);
+
+/// A key pair of sealed boxes: who has the public key can seal, only who has the secret can open.
+struct BoxKeys { std::array<std::uint8_t, 32> public_key{}; Secret32 secret; };
+[[nodiscard]] Result<BoxKeys> new_box_keys();
+/// libsodium's crypto_box_seal: 48 bytes longer than the plaintext.
+[[nodiscard]] Result<Bytes> box_seal(std::span<const std::uint8_t, 32> public_key, ByteView plaintext);
+/// Fails with `key` when the secret is another's or a byte was changed.
+[[nodiscard]] Result<Bytes> box_open(const Secret32& secret, ByteView sealed);
+
 /// Overwrites memory in a way that the compiler keeps.
 void wipe(std::span<std::uint8_t> bytes) noexcept;
 }  // namespace heirmark::crypto

@@ -36,6 +36,12 @@ Secret32 expand(std::span<const std::uint8_t, 32> key, ByteView info) {
   return secret;
 }
 
+Digest hmac_sha256(std::span<const std::uint8_t, 32> key, ByteView message) {
+  Digest out;
+  crypto_auth_hmacsha256(out.data(), message.data(), message.size(), key.data());
+  return out;
+}
+
 Result<void> random_bytes(std::span<std::uint8_t> out) {
   if (sodium_init() < 0) return Error{ErrorCode::io, "the operating system gives no random bytes"};
   randombytes_buf(out.data(), out.size());

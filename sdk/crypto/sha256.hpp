@@ -17,6 +17,9 @@ using Digest = std::array<std::uint8_t, 32>;
 [[nodiscard]] Secret32 expand(std::span<const std::uint8_t, 32> key, ByteView info);
 [[nodiscard]] inline Secret32 expand(const Secret32& key, std::string_view info) { return expand(key.expose_secret(), bytes_of(info)); }
 
+/// HMAC-SHA256 (RFC 2104).
+[[nodiscard]] Digest hmac_sha256(std::span<const std::uint8_t, 32> key, ByteView message);
+
 /// Bytes from the operating system's generator. Fails with `io` when it does.
 [[nodiscard]] Result<void> random_bytes(std::span<std::uint8_t> out);
 }  // namespace heirmark::crypto

@@ -72,6 +72,20 @@ Result<PublicKey> PublicKey::from_pem(std::string_view pem) {
   return out;
 }
 
+Result<PublicKey> PublicKey::from_ed25519(std::span<const std::uint8_t, 32> raw) {
+  const auto key = own(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, raw.data(), raw.size()));
+  if (!key) return Error{ErrorCode::bad_input, "not an Ed25519 public key"};
+  return from_pem(pem_of(key.get()));
+}
+
+Result<std::array<std::uint8_t, 32>> PublicKey::raw_ed25519() const {
+  std::array<std::uint8_t, 32> raw{};
+  std::size_t length = raw.size();
+  if (algorithm_ != Algorithm::ed25519 || EVP_PKEY_get_raw_public_key(key_.get(), raw.data(), &length) != 1 || length != raw.size())
+    return Error{ErrorCode::usage, "not an Ed25519 public key"};
+  return raw;
+}
+
 Result<void> PublicKey::verify(ByteView message, ByteView signature) const {
   const Context context(EVP_MD_CTX_new());
   if (EVP_DigestVerifyInit(context.get(), nullptr, digest_of(algorithm_), nullptr, key_.get()) != 1) return Error{ErrorCode::key, "the key cannot verify"};

@@ -1,6 +1,8 @@
 // Ed25519 (RFC 8032) and ECDSA P-256 with SHA-256 (FIPS 186-5, DER signatures), keys in PEM, through OpenSSL.
 #pragma once
+#include <array>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "crypto/hex.hpp"
@@ -15,6 +17,9 @@ class PublicKey {
  public:
   /// A PEM SubjectPublicKeyInfo of one of the two algorithms, exactly as pem() writes it.
   [[nodiscard]] static Result<PublicKey> from_pem(std::string_view pem);
+  /// The 32 bytes of an Ed25519 key.
+  [[nodiscard]] static Result<PublicKey> from_ed25519(std::span<const std::uint8_t, 32> raw);
+  [[nodiscard]] Result<std::array<std::uint8_t, 32>> raw_ed25519() const;
   [[nodiscard]] const std::string& pem() const noexcept { return pem_; }
   [[nodiscard]] const std::string& key_id() const noexcept { return key_id_; }  ///< SHA-256 of the DER SubjectPublicKeyInfo, hex
   [[nodiscard]] Algorithm algorithm() const noexcept { return algorithm_; }

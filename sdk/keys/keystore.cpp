@@ -316,4 +316,27 @@ Result<std::vector<std::uint8_t>> Keystore::sign(std::string_view name, std::spa
   return key->sign(message);
 }
 
+namespace {
+bool is_ledger_id(std::string_view id) { return id.size() == 16 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+std::string ledger_file(std::string_view id) { return std::string(id) + ".ledger"; }
+}  // namespace
+
+Result<std::string> Keystore::new_ledger_secret(std::string_view ledger_id) {
+  if (!is_ledger_id(ledger_id)) return Error{ErrorCode::usage, "a ledger's id is 16 lower-case hex digits"};
+  const auto keys = crypto::new_box_keys();
+  if (!keys) return keys.error();
+  if (auto sealed = seal_file(ledger_file(ledger_id), keys->secret.expose_secret()); !sealed) return sealed.error();
+  return crypto::hex_encode(keys->public_key);
+}
+
+Result<Secret32> Keystore::ledger_secret(std::string_view ledger_id) const {
+  if (!is_ledger_id(ledger_id) || files::is_missing(file_of(ledger_file(ledger_id))))
+    return Error{ErrorCode::key, folder_.string() + ": no secret of the ledger " + text::printable(ledger_id, 64)};
+  Wiped secret;
+  if (auto bytes = unseal_file(ledger_file(ledger_id)); bytes) secret.bytes = *std::move(bytes);
+  else return bytes.error();
+  if (secret.bytes.size() != 32) return Error{ErrorCode::bad_input, file_of(ledger_file(ledger_id)).string() + ": damaged"};
+  return Secret32(std::span<const std::uint8_t, 32>(secret.bytes.data(), 32));
+}
+
 }  // namespace heirmark

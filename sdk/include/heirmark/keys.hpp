@@ -151,6 +151,10 @@ class Keystore {
   [[nodiscard]] Result<SignerInfo> signer(std::string_view name) const;
   [[nodiscard]] Result<std::vector<std::uint8_t>> sign(std::string_view name, std::span<const std::uint8_t> message) const;
 
+  /// The secret that opens the responses of an issuance ledger (specs/ledger.md): made with the ledger, and its X25519 public key, hex.
+  [[nodiscard]] Result<std::string> new_ledger_secret(std::string_view ledger_id);
+  [[nodiscard]] Result<Secret32> ledger_secret(std::string_view ledger_id) const;
+
  private:
   Keystore() = default;
   [[nodiscard]] std::filesystem::path file_of(const std::string& name) const { return folder_ / name; }

@@ -1,0 +1,150 @@
+#include "ledger/folder.hpp"
+
+#include <system_error>
+
+#include <heirmark/keys.hpp>
+
+#include "base/files.hpp"
+#include "base/text.hpp"
+#include "base/wipe.hpp"
+#include "crypto/secretbox.hpp"
+#include "json/value.hpp"
+#include "keys/objects.hpp"
+#include "ledger/packed.hpp"
+
+namespace heirmark {
+namespace fs = std::filesystem;
+
+Result<LedgerInfo> LedgerInfo::parse(std::string_view bytes) {
+  const auto value = json::parse_canonical(bytes);
+  if (!value) return value.error();
+  keys::Members members(*value, "heirmark/issuance-ledger/v1");
+  LedgerInfo out;
+  out.id = members.hex("ledgerId", 16);
+  out.created = members.text("created");
+  if (!text::is_time(out.created)) members.fail("member \"created\": expected a time YYYY-MM-DDThh:mm:ssZ");
+  out.seal_key = members.hex("sealKey", 64);
+  out.log_key = members.hex("logKey", 64);
+  if (auto good = members.finish(); !good) return good.error();
+  return out;
+}
+
+std::string LedgerInfo::bytes() const {
+  return json::canonical(json::Object{{"type", "heirmark/issuance-ledger/v1"}, {"ledgerId", id}, {"created", created}, {"sealKey", seal_key}, {"logKey", log_key}}) + "\n";
+}
+
+Result<LedgerInfo> make_ledger(const fs::path& folder, Keystore& store, std::string_view time) {
+  if (!text::is_time(time)) return Error{ErrorCode::usage, "the time of a ledger is written YYYY-MM-DDThh:mm:ssZ"};
+  std::error_code error;
+  if (!files::is_missing(folder)) {
+    const bool empty = fs::is_directory(folder, error) && fs::directory_iterator(folder, error) == fs::directory_iterator();
+    if (error) return files::failure(folder, error.value(), files::Access::write);
+    if (!empty) return Error{ErrorCode::usage, folder.string() + ": is there already, and not an empty folder"};
+  }
+  fs::create_directories(folder, error);
+  if (error) return files::failure(folder, error.value(), files::Access::write);
+  fs::permissions(folder, fs::perms::owner_all, error);
+  if (error) return files::failure(folder, error.value(), files::Access::write);
+
+  std::array<std::uint8_t, 8> id{};
+  if (auto done = crypto::random_bytes(id); !done) return done.error();
+  const auto log_key = crypto::PrivateKey::generate(crypto::Algorithm::ed25519);
+  if (!log_key) return log_key.error();
+  const auto log_public = log_key->public_key();
+  if (!log_public) return log_public.error();
+  const auto raw = log_public->raw_ed25519();
+  if (!raw) return raw.error();
+  ledger::WipedBytes der;
+  if (auto bytes = log_key->expose_secret_der(); bytes) der.bytes = *std::move(bytes);
+  else return bytes.error();
+
+  LedgerInfo info;
+  info.id = crypto::hex_encode(id);
+  info.created = time;
+  info.log_key = crypto::hex_encode(*raw);
+  if (auto key = store.new_ledger_secret(info.id); key) info.seal_key = *key;
+  else return key.error();
+  // The header goes last: a folder that has one is whole.
+  if (auto made = ledger::Database::open(folder / ledger::kDatabaseFile, ledger::Database::Access::create); !made) return made.error();
+  fs::permissions(folder / ledger::kDatabaseFile, fs::perms::owner_read | fs::perms::owner_write, error);
+  const std::string_view secret(reinterpret_cast<const char*>(der.bytes.data()), der.bytes.size());
+  if (auto done = files::write_new(folder / ledger::kSecretFile, secret, 0600); !done) return done.error();
+  if (auto done = files::write_new(folder / ledger::kPublicFile, log_public->pem()); !done) return done.error();
+  if (auto done = files::write_new(folder / ledger::kHeaderFile, info.bytes()); !done) return done.error();
+  return info;
+}
+
+namespace ledger {
+
+Result<LedgerInfo> read_info(const fs::path& folder) {
+  const fs::path file = folder / kHeaderFile;
+  const auto bytes = files::read(file, 1 << 16);
+  if (!bytes) {
+    if (files::is_missing(file)) return Error{ErrorCode::bad_input, folder.string() + ": no ledger here (make one with: heirmark ledger new)"};
+    return bytes.error();
+  }
+  auto info = LedgerInfo::parse(*bytes);
+  if (!info) return info.error().at(file.string());
+  return info;
+}
+
+Result<crypto::PublicKey> log_public_key(const LedgerInfo& info) {
+  const auto raw = crypto::hex_decode(info.log_key);
+  if (!raw) return raw.error();
+  return crypto::PublicKey::from_ed25519(std::span<const std::uint8_t, 32>(raw->data(), 32));
+}
+
+Result<crypto::PrivateKey> read_log_key(const fs::path& folder, const LedgerInfo& info) {
+  const fs::path file = folder / kSecretFile;
+  auto text = files::read_secret(file, 4096);
+  if (!text) return text.error();
+  auto key = crypto::PrivateKey::from_der(crypto::bytes_of(*text));
+  wipe(*text);
+  if (!key) return Error{ErrorCode::bad_input, file.string() + ": not a signing key"};
+  const auto public_key = key->public_key();
+  if (!public_key) return public_key.error();
+  const auto raw = public_key->raw_ed25519();
+  if (!raw || crypto::hex_encode(*raw) != info.log_key) return Error{ErrorCode::bad_input, file.string() + ": not the key that ledger.json names"};
+  return key;
+}
+
+std::string associated(const LedgerInfo& info, std::uint64_t seq) { return "heirmark/v1/ledger/" + info.id + "/" + std::to_string(seq); }
+
+Result<Secret32> open_session(const Secret32& secret, std::span<const std::uint8_t> sealed) {
+  WipedBytes key;
+  if (auto bytes = crypto::box_open(secret, sealed); bytes) key.bytes = *std::move(bytes);
+  else return Error{ErrorCode::key, "not this ledger's secret, or damaged"};
+  if (key.bytes.size() != 32) return Error{ErrorCode::bad_input, "a session's key is not 32 bytes"};
+  return Secret32(std::span<const std::uint8_t, 32>(key.bytes.data(), 32));
+}
+
+Result<State> read_state(Database& database) {
+  auto select = database.prepare("SELECT size, peaks, time FROM tree");
+  if (!select) return select.error();
+  const auto row = select->step();
+  if (!row) return row.error();
+  if (!*row) return Error{ErrorCode::bad_input, database.file().string() + ": damaged: no tree"};
+  auto tree = Tree::from(select->number(0), select->text(1));
+  if (!tree) return tree.error().at(database.file().string());
+  return State{*std::move(tree), std::string(select->text(2))};
+}
+
+Result<void> write_state(Database& database, const State& state) {
+  auto update = database.prepare("UPDATE tree SET size = ?, peaks = ?, time = ?");
+  if (!update) return update.error();
+  const std::string peaks = state.tree.bytes();
+  return update->bind(0, state.tree.size()).bind(1, crypto::bytes_of(peaks)).bind(2, state.time).run();
+}
+
+Result<void> insert_record(Statement& insert, State& state, std::string_view line, std::string_view time, std::span<const std::uint8_t> sealed) {
+  insert.bind(0, state.tree.size()).bind(1, line);
+  if (sealed.empty()) insert.bind_null(2);
+  else insert.bind(2, sealed);
+  if (auto done = insert.run(); !done) return done;
+  state.tree.add(line);
+  state.time = time;
+  return {};
+}
+
+}  // namespace ledger
+}  // namespace heirmark

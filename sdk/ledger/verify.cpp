@@ -1,0 +1,153 @@
+// Recomputes a ledger from its bytes.
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "ledger/checkpoint.hpp"
+#include "ledger/reader_impl.hpp"
+
+namespace heirmark {
+namespace {
+constexpr std::size_t kMostProblems = 100;
+
+struct Purge { std::uint64_t responses; std::string before, digest; };
+
+class Verifier {
+ public:
+  Verifier(ledger::Database& database, const LedgerInfo& info, const LedgerSecret* secret) : database_(database), info_(info) {
+    if (secret != nullptr) opener_.emplace(database, info, secret->secret);
+  }
+
+  Result<LedgerCheck> run(const std::function<bool(double)>& progress) {
+    auto transaction = ledger::Transaction::begin(database_, false);
+    if (!transaction) return transaction.error();
+    const auto state = ledger::read_state(database_);
+    if (!state) return state.error();
+    if (auto done = read_checkpoints(); !done) return done.error();
+    auto select = database_.prepare("SELECT seq, line, sealed, purged FROM records ORDER BY seq");
+    if (!select) return select.error();
+    for (;;) {
+      const auto row = select->step();
+      if (!row) return row.error();
+      if (!*row) break;
+      const std::uint64_t seq = select->number(0);
+      if (seq != tree_.size()) {
+        problem("record " + std::to_string(tree_.size()) + " is missing");
+        break;
+      }
+      const std::optional<std::uint64_t> purged = select->is_null(3) ? std::nullopt : std::optional(select->number(3));
+      if (auto done = record(seq, select->text(1), select->is_null(2) ? std::nullopt : std::optional(select->blob(2)), purged); !done) return done.error();
+      tree_.add(select->text(1));
+      compare_checkpoint();
+      if (progress && !progress(static_cast<double>(seq + 1) / static_cast<double>(state->tree.size()))) return Error{ErrorCode::stopped, "stopped"};
+    }
+    check_purges();
+    out_.summary.records = tree_.size();
+    out_.root = crypto::hex_encode(tree_.root());
+    if (state->tree.size() != tree_.size() || state->tree.root() != tree_.root()) problem("the tree that the ledger keeps is not that of its records");
+    for (const auto& [size, checkpoint] : checkpoints_)
+      if (size > tree_.size()) problem("a checkpoint covers " + std::to_string(size) + " records, the ledger has " + std::to_string(tree_.size()));
+    return std::move(out_);
+  }
+
+ private:
+  void problem(std::string what) {
+    if (out_.problems.size() < kMostProblems) out_.problems.push_back(std::move(what));
+  }
+  void problem(std::uint64_t seq, const std::string& what) { problem("record " + std::to_string(seq) + ": " + what); }
+
+  Result<void> read_checkpoints() {
+    const auto key = ledger::log_public_key(info_);
+    if (!key) return key.error();
+    auto select = database_.prepare("SELECT size, note FROM checkpoints ORDER BY size");
+    if (!select) return select.error();
+    std::string before;
+    for (;;) {
+      const auto row = select->step();
+      if (!row) return row.error();
+      if (!*row) return {};
+      ++out_.checkpoints;
+      const std::string name = "checkpoint at " + std::to_string(select->number(0));
+      auto checkpoint = ledger::parse_checkpoint(select->text(1), info_.id, *key);
+      if (!checkpoint) { problem(name + ": " + checkpoint.error().message); continue; }
+      if (checkpoint->size != select->number(0) || checkpoint->size == 0) { problem(name + ": is of " + std::to_string(checkpoint->size)); continue; }
+      if (checkpoint->time < before) problem(name + ": is earlier than the one before it");
+      before = checkpoint->time;
+      checkpoints_.emplace(checkpoint->size, *std::move(checkpoint));
+    }
+  }
+
+  void compare_checkpoint() {
+    const auto checkpoint = checkpoints_.find(tree_.size());
+    if (checkpoint == checkpoints_.end()) return;
+    if (checkpoint->second.root != crypto::hex_encode(tree_.root())) problem("checkpoint at " + std::to_string(tree_.size()) + ": another root than that of the records");
+    else out_.covered = tree_.size();
+    if (checkpoint->second.time < time_) problem("checkpoint at " + std::to_string(tree_.size()) + ": is earlier than a record that it covers");
+  }
+
+  Result<void> record(std::uint64_t seq, std::string_view line, std::optional<std::span<const std::uint8_t>> sealed, std::optional<std::uint64_t> purged) {
+    const auto parsed = ledger::parse_record(line, seq);
+    if (!parsed) return problem(seq, parsed.error().message), Result<void>();
+    const LedgerRecord& record = parsed->record;
+    if (record.time < time_) problem(seq, "is earlier than the one before it");
+    time_ = std::max(time_, record.time);
+    LedgerSummary& summary = out_.summary;
+    if (summary.first.empty()) summary.first = record.time;
+    summary.last = record.time;
+    if (record.kind != LedgerRecord::Kind::response) {
+      if (sealed || purged) problem(seq, "has a sealed part");
+      if (record.kind == LedgerRecord::Kind::lost) summary.lost += record.responses;
+      else purges_.emplace(seq, Purge{record.responses, record.before, parsed->purged});
+      return {};
+    }
+    ++summary.responses;
+    summary.tokens += record.tokens;
+    summary.marked_tokens += record.marked_tokens;
+    if (purged) {
+      ++summary.purged;
+      if (sealed) problem(seq, "is purged and still has its sealed part");
+      gone_[*purged].push_back(seq);
+      times_of_gone_[*purged] = record.time;
+      return {};
+    }
+    if (!sealed) return problem(seq, "its sealed part is missing, and no purge says so"), Result<void>();
+    if (crypto::hex_encode(crypto::sha256(*sealed)) != parsed->sealed) return problem(seq, "the sealed part is not the one that was recorded"), Result<void>();
+    if (opener_) {
+      const auto opened = opener_->open(*parsed, *sealed);
+      if (!opened && opened.error().code == ErrorCode::key) return opened.error().at("record " + std::to_string(seq));
+      if (!opened) problem(seq, opened.error().message);
+      else ++out_.opened;
+    }
+    return {};
+  }
+
+  void check_purges() {
+    for (const auto& [purge, seqs] : gone_) {
+      const auto said = purges_.find(purge);
+      if (said == purges_.end()) { problem(purge, "is no purge, but responses say that it removed them"); continue; }
+      if (said->second.responses != seqs.size() || said->second.digest != ledger::seqs_digest(seqs)) problem(purge, "removed other responses than it says");
+      if (times_of_gone_[purge] >= said->second.before) problem(purge, "removed a response that is not before " + said->second.before);
+    }
+    for (const auto& [seq, purge] : purges_)
+      if (!gone_.contains(seq)) problem(seq, "a purge of responses that are still there");
+  }
+
+  ledger::Database& database_;
+  const LedgerInfo& info_;
+  std::optional<ledger::Opener> opener_;
+  ledger::Tree tree_;
+  std::string time_;
+  std::map<std::uint64_t, LedgerCheckpoint> checkpoints_;
+  std::map<std::uint64_t, Purge> purges_;
+  std::map<std::uint64_t, std::vector<std::uint64_t>> gone_;  ///< seq of a purge -> what it removed
+  std::map<std::uint64_t, std::string> times_of_gone_;        ///< seq of a purge -> the latest of them
+  LedgerCheck out_;
+};
+}  // namespace
+
+Result<LedgerCheck> LedgerReader::verify(const LedgerSecret* secret, const std::function<bool(double)>& progress) const {
+  return Verifier(impl_->database, impl_->info, secret).run(progress);
+}
+
+}  // namespace heirmark

@@ -1,0 +1,211 @@
+// What somebody with the database in hand could change, and that verify() says so.
+#include <sqlite3.h>
+
+#include "made.hpp"
+
+namespace heirmark {
+namespace {
+using namespace std::chrono_literals;
+
+void change(const Made& made, const std::string& sql) {
+  sqlite3* handle = nullptr;
+  REQUIRE(sqlite3_open((made.folder() / "ledger.db").c_str(), &handle) == SQLITE_OK);
+  char* message = nullptr;
+  const int done = sqlite3_exec(handle, sql.c_str(), nullptr, nullptr, &message);
+  INFO(sql << ": " << (message == nullptr ? "" : message));
+  CHECK(done == SQLITE_OK);
+  CHECK(sqlite3_changes(handle) > 0);
+  sqlite3_free(message);
+  sqlite3_close(handle);
+}
+
+/// Ten responses: six of alice under a first checkpoint, four of bob under a second.
+void fill(Made& made) {
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    if (i == 0) made.seconds = 1'795'608'000;
+  }
+  Ledger first = made.open();
+  for (std::uint32_t i = 0; i < 6; ++i) REQUIRE(first.append(some_response(i, "alice")).ok());
+  REQUIRE(first.close().ok());
+  made.seconds += 7200;
+  Ledger second = made.open();
+  for (std::uint32_t i = 6; i < 10; ++i) REQUIRE(second.append(some_response(i, "bob")).ok());
+  REQUIRE(second.close().ok());
+}
+
+TEST_CASE("every change to a ledger's database is a problem that verify names", "[ledger]") {
+  const std::pair<const char*, const char*> changes[] = {
+      {"UPDATE records SET line = replace(line, '\"tokens\":5', '\"tokens\":4') WHERE seq = 3", "record 3"},
+      {"UPDATE records SET line = replace(line, 'model-a', 'model-b') WHERE seq = 8", "root"},
+      {"UPDATE records SET line = line || ' ' WHERE seq = 2", "record 2"},
+      {"UPDATE records SET line = replace(line, '2026-11-25T12', '2026-11-25T22') WHERE seq = 1", "earlier"},
+      {"DELETE FROM records WHERE seq = 9", "the tree that the ledger keeps"},
+      {"DELETE FROM records WHERE seq = 4", "record 4 is missing"},
+      {"UPDATE records SET sealed = NULL WHERE seq = 5", "record 5: its sealed part is missing"},
+      {"UPDATE records SET sealed = NULL, purged = 7 WHERE seq = 5", "record 7: is no purge"},
+      {"UPDATE records SET purged = 7 WHERE seq = 5", "record 5: is purged and still"},
+      {"UPDATE records SET sealed = (SELECT sealed FROM records WHERE seq = 1) WHERE seq = 5", "record 5: the sealed part is not"},
+      {"UPDATE records SET sealed = x'00' WHERE seq = 5", "record 5: the sealed part is not"},
+      {"UPDATE checkpoints SET note = replace(note, '2026', '2025') WHERE size = 6", "checkpoint at 6"},
+      {"UPDATE checkpoints SET size = 7 WHERE size = 6", "checkpoint at 7"},
+      {"UPDATE tree SET peaks = zeroblob(length(peaks))", "the tree that the ledger keeps"},
+      {"INSERT INTO records (seq, line) VALUES (10, '{\"responses\":1,\"seq\":10,\"time\":\"2026-11-25T14:00:00Z\",\"type\":\"lost\"}' || char(10))", "the tree that the ledger keeps"},
+  };
+  for (const auto& [sql, words] : changes) {
+    Made made;
+    fill(made);
+    REQUIRE(made.check().problems.empty());
+    change(made, sql);
+    for (const bool opened : {false, true}) {
+      const LedgerCheck check = made.check(opened);
+      INFO(sql);
+      REQUIRE(!check.problems.empty());
+      CHECK(std::any_of(check.problems.begin(), check.problems.end(), [&](const std::string& problem) { return problem.find(words) != std::string::npos; }));
+    }
+  }
+}
+
+TEST_CASE("records that were cut off with the tree made to fit are seen by the checkpoint", "[ledger]") {
+  Made made;
+  fill(made);
+  // The tree of the first six, as a thief would write it who has the code but not the log key.
+  Made same;
+  change(made, "DELETE FROM records WHERE seq >= 6; UPDATE tree SET size = 6, peaks = zeroblob(64)");
+  const LedgerCheck check = made.check();
+  CHECK(std::any_of(check.problems.begin(), check.problems.end(), [](const std::string& problem) { return problem.find("a checkpoint covers 10 records") == 0; }));
+}
+
+TEST_CASE("a session's key that was changed is no error of reading: its records are problems", "[ledger]") {
+  Made made;
+  fill(made);
+  change(made, "DELETE FROM sessions WHERE id = 1");
+  const LedgerCheck check = made.check();
+  CHECK(check.problems.size() == 6);
+  CHECK(check.opened == 4);
+  CHECK(made.check(false).problems.empty());
+}
+
+TEST_CASE("another ledger's secret opens nothing and is an error of the key", "[ledger]") {
+  Made made, other;
+  fill(made);
+  const LedgerSecret secret = other.secret();
+  const auto reader = LedgerReader::open(made.folder()).value();
+  const auto check = reader.verify(&secret, {});
+  REQUIRE(!check.ok());
+  CHECK(check.error().code == ErrorCode::key);
+  CHECK(made.store().ledger_secret(other.info().id).error().code == ErrorCode::key);
+}
+
+TEST_CASE("a purge takes the sealed parts for good, leaves the digests and says what it did", "[ledger]") {
+  Made made;
+  fill(made);
+  const auto before = made.check();
+  const auto gone = purge_ledger(made.folder(), "2026-11-25T13:00:00Z", "2026-11-25T15:00:00Z", nullptr, {});
+  REQUIRE(gone.ok());
+  CHECK(*gone == 6);
+  const LedgerCheck after = made.check();
+  CHECK(after.problems.empty());
+  CHECK(after.summary.purged == 6);
+  CHECK(after.opened == 4);
+  CHECK(after.summary.records == before.summary.records + 1);
+  CHECK(after.checkpoints == 2);
+  CHECK(*purge_ledger(made.folder(), "2026-11-25T13:00:00Z", "2026-11-25T15:00:00Z", nullptr, {}) == 0);
+  CHECK(made.check().summary.records == after.summary.records);
+
+  change(made, "UPDATE records SET sealed = NULL, purged = 10 WHERE seq = 7");
+  const LedgerCheck more = made.check();
+  REQUIRE(!more.problems.empty());
+  CHECK(more.problems[0].find("record 10: removed") == 0);
+}
+
+TEST_CASE("a purge of one account leaves the others, also while a server writes", "[ledger]") {
+  Made made;
+  fill(made);
+  made.seconds += 60;
+  Ledger server = made.open();
+  REQUIRE(server.wait(server.append(some_response(20, "alice")).value(), 10s).ok());
+  const LedgerSecret secret = made.secret();
+  CHECK(purge_ledger(made.folder(), "2026-11-25T15:00:00Z", "2026-11-25T15:00:00Z", nullptr, {"bob"}).error().code == ErrorCode::usage);
+  const auto gone = purge_ledger(made.folder(), "2026-11-25T15:00:00Z", "2026-11-25T15:00:00Z", &secret, {"bob"});
+  REQUIRE(gone.ok());
+  CHECK(*gone == 4);
+  REQUIRE(server.wait(server.append(some_response(21, "bob")).value(), 10s).ok());
+  REQUIRE(server.close().ok());
+  const LedgerCheck check = made.check();
+  CHECK(check.problems.empty());
+  CHECK(check.summary.purged == 4);
+  CHECK(check.opened == 8);
+  CHECK(check.summary.responses == 12);
+  CHECK(check.covered == check.summary.records);
+}
+
+TEST_CASE("a purge leaves no sealed byte in the folder", "[ledger]") {
+  Made made;
+  fill(made);
+  std::vector<std::string> sealed;
+  {
+    sqlite3* handle = nullptr;
+    REQUIRE(sqlite3_open((made.folder() / "ledger.db").c_str(), &handle) == SQLITE_OK);
+    sqlite3_stmt* statement = nullptr;
+    REQUIRE(sqlite3_prepare_v2(handle, "SELECT sealed FROM records", -1, &statement, nullptr) == SQLITE_OK);
+    while (sqlite3_step(statement) == SQLITE_ROW) {
+      const auto* data = static_cast<const char*>(sqlite3_column_blob(statement, 0));
+      sealed.emplace_back(data + 40, data + 72);  // within a page, whatever the page's layout
+    }
+    sqlite3_finalize(statement);
+    sqlite3_close(handle);
+  }
+  REQUIRE(sealed.size() == 10);
+  const auto found = [&] {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(made.folder())) {
+      std::FILE* file = std::fopen(entry.path().c_str(), "rb");
+      std::string bytes(std::filesystem::file_size(entry.path()), '\0');
+      bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file));
+      std::fclose(file);
+      for (const std::string& part : sealed) count += bytes.find(part) != std::string::npos ? 1 : 0;
+    }
+    return count;
+  };
+  CHECK(found() >= 8);
+  REQUIRE(purge_ledger(made.folder(), "2026-11-25T15:00:00Z", "2026-11-25T15:00:00Z", nullptr, {}).value() == 10);
+  CHECK(found() == 0);
+}
+
+TEST_CASE("times bound what is exported", "[ledger]") {
+  Made made;
+  fill(made);
+  const auto reader = LedgerReader::open(made.folder()).value();
+  const auto count = [&](std::string from, std::string until) {
+    int responses = 0;
+    LedgerReader::Filter filter;
+    filter.from = std::move(from);
+    filter.until = std::move(until);
+    REQUIRE(reader.each_response(made.secret(), filter, [&](const LedgerRecord&, IssuedResponse&&) -> Result<void> { return ++responses, Result<void>(); }, {}).ok());
+    return responses;
+  };
+  CHECK(count("", "") == 10);
+  CHECK(count("2026-11-25T12:00:01Z", "") == 4);
+  CHECK(count("", "2026-11-25T14:00:00Z") == 6);
+  CHECK(count("", "2026-11-25T14:00:01Z") == 10);
+  CHECK(count("2026-11-26T00:00:00Z", "") == 0);
+  LedgerReader::Filter bad;
+  bad.from = "yesterday";
+  CHECK(reader.each_response(made.secret(), bad, [](const LedgerRecord&, IssuedResponse&&) { return Result<void>(); }, {}).error().code == ErrorCode::usage);
+}
+
+TEST_CASE("something else in the place of a ledger is refused", "[ledger]") {
+  Made made;
+  change(made, "PRAGMA user_version = 2; UPDATE tree SET time = ''");
+  CHECK(LedgerReader::open(made.folder()).error().message.find("version 2") != std::string::npos);
+  Made text;
+  std::filesystem::resize_file(text.folder() / "ledger.db", 0);
+  CHECK(LedgerReader::open(text.folder()).error().code == ErrorCode::bad_input);
+  Made gone;
+  std::filesystem::remove(gone.folder() / "ledger.db");
+  CHECK(LedgerReader::open(gone.folder()).error().code == ErrorCode::bad_input);
+  CHECK(Ledger::open(gone.folder(), gone.options()).error().code == ErrorCode::bad_input);
+}
+
+}  // namespace
+}  // namespace heirmark
