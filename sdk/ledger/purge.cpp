@@ -8,7 +8,8 @@ namespace heirmark {
 
 Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::string_view before, std::string_view now, const LedgerSecret* secret,
                                    const std::set<std::string, std::less<>>& accounts) {
-  if (!text::is_time(before) || !text::is_time(now)) return Error{ErrorCode::usage, "a time is written YYYY-MM-DDThh:mm:ssZ"};
+  for (const std::string_view time : {before, now})
+    if (!text::is_time(time)) return Error{ErrorCode::usage, "\"" + text::printable(time, 40) + "\" is no time YYYY-MM-DDThh:mm:ssZ"};
   if (before > now) return Error{ErrorCode::usage, "a purge cannot be of responses to come: " + std::string(before) + " is after " + std::string(now)};
   if (!accounts.empty() && secret == nullptr) return Error{ErrorCode::usage, "which responses are an account's is sealed: the ledger's secret is needed"};
   const auto info = ledger::read_info(folder);

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "ledger/checkpoint.hpp"
@@ -15,16 +17,17 @@ struct Purge { std::uint64_t responses; std::string before, digest; };
 
 class Verifier {
  public:
-  Verifier(ledger::Database& database, const LedgerInfo& info, const LedgerSecret* secret) : database_(database), info_(info) {
-    if (secret != nullptr) opener_.emplace(database, info, secret->secret);
+  Verifier(ledger::Database& database, const LedgerInfo& info, const LedgerReader::VerifyOptions& options) : database_(database), info_(info), options_(options) {
+    if (options.secret != nullptr) opener_.emplace(database, info, options.secret->secret);
   }
 
-  Result<LedgerCheck> run(const std::function<bool(double)>& progress) {
+  Result<LedgerCheck> run() {
     auto transaction = ledger::Transaction::begin(database_, false);
     if (!transaction) return transaction.error();
     const auto state = ledger::read_state(database_);
     if (!state) return state.error();
     if (auto done = read_checkpoints(); !done) return done.error();
+    if (auto done = read_published(); !done) return done.error();
     auto select = database_.prepare("SELECT seq, line, sealed, purged FROM records ORDER BY seq");
     if (!select) return select.error();
     for (;;) {
@@ -40,7 +43,7 @@ class Verifier {
       if (auto done = record(seq, select->text(1), select->is_null(2) ? std::nullopt : std::optional(select->blob(2)), purged); !done) return done.error();
       tree_.add(select->text(1));
       compare_checkpoint();
-      if (progress && !progress(static_cast<double>(seq + 1) / static_cast<double>(state->tree.size()))) return Error{ErrorCode::stopped, "stopped"};
+      if (options_.progress && !options_.progress(static_cast<double>(seq + 1) / static_cast<double>(state->tree.size()))) return Error{ErrorCode::stopped, "stopped"};
     }
     check_purges();
     out_.summary.records = tree_.size();
@@ -48,6 +51,8 @@ class Verifier {
     if (state->tree.size() != tree_.size() || state->tree.root() != tree_.root()) problem("the tree that the ledger keeps is not that of its records");
     for (const auto& [size, checkpoint] : checkpoints_)
       if (size > tree_.size()) problem("a checkpoint covers " + std::to_string(size) + " records, the ledger has " + std::to_string(tree_.size()));
+    for (const auto& [size, roots] : published_)
+      if (size > tree_.size()) problem("a published checkpoint covers " + std::to_string(size) + " records, the ledger has " + std::to_string(tree_.size()));
     return std::move(out_);
   }
 
@@ -78,7 +83,21 @@ class Verifier {
     }
   }
 
+  Result<void> read_published() {
+    const auto key = ledger::log_public_key(info_);
+    if (!key) return key.error();
+    for (const std::string& note : options_.published) {
+      auto checkpoint = ledger::parse_checkpoint(note, info_.id, *key);
+      if (!checkpoint) problem("published " + checkpoint.error().message);
+      else published_[checkpoint->size].insert(checkpoint->root);
+    }
+    return {};
+  }
+
   void compare_checkpoint() {
+    if (const auto published = published_.find(tree_.size()); published != published_.end())
+      for (const std::string& root : published->second)
+        if (root != crypto::hex_encode(tree_.root())) problem("the published checkpoint of " + std::to_string(tree_.size()) + " records has another root than the ledger's records");
     const auto checkpoint = checkpoints_.find(tree_.size());
     if (checkpoint == checkpoints_.end()) return;
     if (checkpoint->second.root != crypto::hex_encode(tree_.root())) problem("checkpoint at " + std::to_string(tree_.size()) + ": another root than that of the records");
@@ -135,10 +154,12 @@ class Verifier {
 
   ledger::Database& database_;
   const LedgerInfo& info_;
+  const LedgerReader::VerifyOptions& options_;
   std::optional<ledger::Opener> opener_;
   ledger::Tree tree_;
   std::string time_;
   std::map<std::uint64_t, LedgerCheckpoint> checkpoints_;
+  std::map<std::uint64_t, std::set<std::string>> published_;  ///< size -> roots
   std::map<std::uint64_t, Purge> purges_;
   std::map<std::uint64_t, std::vector<std::uint64_t>> gone_;  ///< seq of a purge -> what it removed
   std::map<std::uint64_t, std::string> times_of_gone_;        ///< seq of a purge -> the latest of them
@@ -146,8 +167,6 @@ class Verifier {
 };
 }  // namespace
 
-Result<LedgerCheck> LedgerReader::verify(const LedgerSecret* secret, const std::function<bool(double)>& progress) const {
-  return Verifier(impl_->database, impl_->info, secret).run(progress);
-}
+Result<LedgerCheck> LedgerReader::verify(const VerifyOptions& options) const { return Verifier(impl_->database, impl_->info, options).run(); }
 
 }  // namespace heirmark

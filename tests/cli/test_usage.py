@@ -9,7 +9,8 @@ import unittest
 sys.path.insert(0, os.path.dirname(__file__))
 from support import HEIRMARK, PASSPHRASE, SOURCE, Case, environment, heirmark, json_members, main, on_terminal
 
-LEAVES = ["key new", "key commit", "key sign-ledger", "key list", "key show", "key rotate", "key open", "key export-subkey", "key signer", "mark", "detect",
+LEAVES = ["key new", "key commit", "key sign-ledger", "key list", "key show", "key rotate", "key open", "key export-subkey", "key signer", "mark", "ledger new", "ledger list",
+          "ledger verify", "ledger checkpoint", "ledger export", "ledger purge", "detect",
           "audit power", "audit suspect", "audit plan", "audit run", "audit verdict", "report", "verify", "bench", "help", "completion"]
 
 
@@ -27,6 +28,7 @@ class Help(Case):
 
     def test_groups_list_their_commands(self):
         for group, names in (("", {leaf.split()[0] for leaf in LEAVES}), ("key", {leaf.split()[1] for leaf in LEAVES if leaf.startswith("key ")}),
+                             ("ledger", {leaf.split()[1] for leaf in LEAVES if leaf.startswith("ledger ")}),
                              ("audit", {leaf.split()[1] for leaf in LEAVES if leaf.startswith("audit ")})):
             done = self.run_ok(*group.split(), "--help")
             rows = {line.split()[0] for line in done.out.splitlines() if line.startswith("  ") and not line.startswith("   ") and not line.startswith("  -")}
@@ -97,7 +99,7 @@ class Pages(Case):
             text = page.read_text().replace("\\-", "-").replace("\\\n", " ")
             for line in re.findall(r"^(?:    |\|.*`)?(heirmark [a-z][^\n`#]*)", text, re.M) + re.findall(r"`(heirmark [a-z][^`\n]*)`", text):
                 words = line.split(" -- ")[0].split()
-                command = " ".join(words[1:3]) if words[1] in ("key", "audit") else words[1]
+                command = " ".join(words[1:3]) if words[1] in ("key", "ledger", "audit") else words[1]
                 if command == "COMMAND" or words[1] in ("COMMAND", "keystore"):
                     continue
                 with self.subTest(f"{page.name}: {line}"):

@@ -19,6 +19,8 @@ void add_commands(Command& root) {
   Command& key = root.add("key", "make, commit, rotate and open keys");
   add_key_commands(key);
   heirmark::cli::add_mark(root);
+  Command& ledger = root.add("ledger", "keep the record of what a server issued");
+  add_ledger_commands(ledger);
   add_detect(root);
   Command& audit = root.add("audit", "plan, run and conclude an audit of a suspect model");
   add_audit_power(audit);

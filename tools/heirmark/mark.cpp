@@ -3,12 +3,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <thread>
 
 #include <heirmark/audit.hpp>
 #include <heirmark/io.hpp>
+#include <heirmark/ledger.hpp>
 #include <heirmark/sampler.hpp>
 
 #include "commands.hpp"
@@ -24,7 +27,7 @@ constexpr std::uint64_t kNoSeed = std::numeric_limits<std::uint64_t>::max();
 
 struct MarkArguments {
   StoreOptions store;
-  std::string key, opening, subkeys, logits, dtype = "f32", prompts, mode = "marked", account, output, ledger;
+  std::string key, opening, subkeys, logits, dtype = "f32", prompts, mode = "marked", account, output, ledger, record;  // ledger: a file; record: a folder
   std::uint64_t vocab = 4096, tokens = 200, texts = 1, top_k = 0, seed = kNoSeed, ledger_top = 64, threads = 1;
   double temperature = 1, top_p = 1, min_p = 0;
   bool tokens_given = false, vocab_given = false;
@@ -97,7 +100,8 @@ struct Text {
   IssuedResponse response;
   std::vector<TokenId> all;  ///< prompt and generated tokens
   std::vector<Sequence> sequence;  ///< one; a Sequence has no empty state
-  std::uint64_t counts[6] = {};    ///< by RowStatus
+  std::vector<RowStatus> statuses;
+  std::uint64_t counts[7] = {};    ///< by RowStatus
 };
 
 std::string text_line(const Text& text) {
@@ -126,6 +130,7 @@ Result<void> take(Text& text, const Sampled& sampled, const std::string& where) 
   if (sampled.status == RowStatus::no_finite_logit) return Error{ErrorCode::bad_input, where + ": the row has no finite logit"};
   if (sampled.status == RowStatus::bad_parameter) return Error{ErrorCode::usage, "mark: a sampling parameter is out of range"};
   ++text.counts[static_cast<std::size_t>(sampled.status)];
+  text.statuses.push_back(sampled.status);
   text.response.tokens.push_back(sampled.token);
   text.all.push_back(sampled.token);
   return {};
@@ -164,11 +169,24 @@ class Marker {
       if (!opened) return opened.error();
       ledger.emplace(*std::move(opened));
     }
+    if (!arguments_.record.empty()) {
+      Ledger::Options recording;
+      recording.key_id = material->key_id;
+      recording.linger = std::chrono::milliseconds(0);
+      recording.model = arguments_.logits.empty() ? "heirmark-demonstration-model" : "rows-of-logits";
+      auto opened = Ledger::open(arguments_.record, recording);
+      if (!opened) return opened.error();
+      record_.emplace(*std::move(opened));
+    }
     const Result<void> made = arguments_.logits.empty() ? from_model(*sampler, *output, ledger) : from_logits(*sampler, *output, ledger);
     if (!made) return made.error();
     if (auto done = output->sync(); !done) return done.error();
     if (ledger) {
       if (auto done = ledger->sync(); !done) return done.error();
+    }
+    if (record_) {
+      // First of all: a text that is out and not recorded would be worse than the reverse.
+      if (auto done = record_->close(); !done) return done.error();
     }
     if (auto done = output->commit(); !done) return done.error();
     if (ledger) {
@@ -192,7 +210,21 @@ class Marker {
     return text;
   }
 
+  /// Waits for the disk: this command has no client that waits for its text.
+  Result<void> record(const Text& text) {
+    Issued issued(text.response.request_id, account_, text.response.prompt);
+    for (std::size_t t = 0; t < text.response.tokens.size(); ++t) {
+      if (auto done = issued.add(text.response.tokens[t], text.statuses[t], text.response.phat[t]); !done) return done;
+    }
+    const auto ticket = record_->append(std::move(issued));
+    if (!ticket) return ticket.error();
+    return record_->wait(*ticket, std::chrono::minutes(1));
+  }
+
   Result<void> finish(const Text& text, OutputFile& output, std::optional<OutputFile>& ledger) {
+    if (record_ && !text.response.tokens.empty()) {
+      if (auto done = record(text); !done) return done.error().at(arguments_.record);
+    }
     if (ledger) {
       const auto line = ledger_line(text.response, written_, now());
       if (!line) return line.error();
@@ -203,7 +235,7 @@ class Marker {
   }
 
   void log(Text& text, std::span<const float> row) const {
-    if (!arguments_.ledger.empty()) text.response.phat.push_back(logged_distribution(row, params_, arguments_.ledger_top));
+    if (!arguments_.ledger.empty() || record_) text.response.phat.push_back(logged_distribution(row, params_, arguments_.ledger_top));
   }
 
   Result<void> from_model(Sampler& sampler, OutputFile& output, std::optional<OutputFile>& ledger) {
@@ -253,7 +285,7 @@ class Marker {
       if (!more) return more.error();
       if (!*more) break;
       if (interrupted()) return stopped_error("nothing was written; the same command starts again");
-      if (ledger) log(*text, decoded(reader->row().data(), dtype, vocab));
+      if (ledger || record_) log(*text, decoded(reader->row().data(), dtype, vocab));
       const Row row{text->sequence.data(), params_};
       Sampled sampled;
       if (auto done = sampler.sample({reader->row().data(), dtype, 1, vocab}, {&row, 1}, {&sampled, 1}); !done) return done;
@@ -266,12 +298,13 @@ class Marker {
   const MarkArguments& arguments_;
   std::vector<TokenText> prompts_;
   SamplingParams params_;
+  std::optional<Ledger> record_;
   std::uint64_t written_ = 0;
   std::string account_;
   std::uint32_t slot_ = 0;
 };
 
-Result<int> run_mark(const MarkArguments& arguments) {
+Result<int> run_mark(MarkArguments arguments) {
   if (arguments.key.empty() + arguments.opening.empty() + arguments.subkeys.empty() != 2) {
     return Error{ErrorCode::usage, "mark: give either a KEY of the keystore or --opening or --subkeys"};
   }
@@ -280,12 +313,14 @@ Result<int> run_mark(const MarkArguments& arguments) {
     return good.error().at("mark");
   }
   const std::string output = arguments.output.empty() ? "-" : arguments.output;
-  if (arguments.ledger == output) return Error{ErrorCode::usage, "mark: the texts and the ledger cannot be one file"};
+  if (!arguments.ledger.empty() && arguments.ledger == output) return Error{ErrorCode::usage, "mark: the texts and the ledger cannot be one file"};
   if (arguments.temperature != 0 && arguments.temperature < 1e-3) return Error{ErrorCode::usage, "mark: --temperature is 0, or from 0.001 to 1000"};
   if (!arguments.logits.empty() && !arguments.vocab_given) return Error{ErrorCode::usage, "mark: --logits needs --vocab"};
   if (!arguments.logits.empty() && arguments.texts != 1) return Error{ErrorCode::usage, "mark: --logits makes one text; --texts is for the demonstration model"};
+  std::error_code ignored;
+  if (std::filesystem::is_directory(arguments.ledger, ignored)) arguments.record.swap(arguments.ledger);
   const bool drawn = arguments.temperature > 0 && (arguments.mode == "marked" || arguments.mode == "issuance");
-  if (!arguments.ledger.empty() && !drawn) return Error{ErrorCode::usage, "mark: a ledger needs --mode marked or issuance and a temperature"};
+  if ((!arguments.ledger.empty() || !arguments.record.empty()) && !drawn) return Error{ErrorCode::usage, "mark: a ledger needs --mode marked or issuance and a temperature"};
   std::vector<TokenText> prompts;
   if (!arguments.prompts.empty()) {
     auto read = read_token_file(arguments.prompts, static_cast<std::uint32_t>(arguments.vocab), interrupted);
@@ -316,7 +351,7 @@ void add_mark(Command& root) {
   mark.choice("--mode", {"marked", "issuance", "greedy", "off"}, arguments->mode, "[marked]");
   mark.text("--account", "NAME", arguments->account, "whose issuance subkey is used [the first]");
   mark.whole("--seed", "S", arguments->seed, 0, 1ull << 62, "fixed request ids, for tests only [random]");
-  mark.text("--ledger", "FILE", arguments->ledger, "also write the issued ledger");
+  mark.text("--ledger", "PATH", arguments->ledger, "a ledger's folder: record there as a server does; else write ledger.jsonl");
   mark.whole("--ledger-top", "N", arguments->ledger_top, 1, 1024, "tokens of a logged distribution [64]");
   mark.text("-o,--output", "FILE", arguments->output, "token file [standard output]");
   add_store_options(mark, arguments->store);

@@ -109,8 +109,8 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-std::string now() {
-  const std::time_t seconds = std::time(nullptr);
+std::string now(std::uint64_t seconds_ago) {
+  const std::time_t seconds = std::time(nullptr) - static_cast<std::time_t>(seconds_ago);
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   char text[32];

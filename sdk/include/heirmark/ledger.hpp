@@ -8,7 +8,7 @@
 //   ledger.wait(ticket.value(), std::chrono::seconds(1));   // on the disk, if somebody must know
 //
 //   auto reader = heirmark::LedgerReader::open("ledger").value();                                          // the provider
-//   reader.verify(&secret, {});
+//   auto check = reader.verify({.secret = &secret, .published = kept}).value();          // check.problems is empty
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -171,8 +171,13 @@ class LedgerReader {
   [[nodiscard]] Result<std::uint64_t> size() const;
 
   /// Recomputes everything: lines, order, tree, checkpoints and their signatures, sealed parts, purges; with the secret also what is inside
-  /// the sealed parts. An error is about reading; what is wrong with the ledger is in the check. `progress` gets a share, false stops.
-  [[nodiscard]] Result<LedgerCheck> verify(const LedgerSecret* secret, const std::function<bool(double)>& progress) const;
+  /// the sealed parts. An error is about reading; what is wrong with the ledger is in the check.
+  struct VerifyOptions {
+    const LedgerSecret* secret = nullptr;        ///< null: sealed parts are compared with their digests and not opened
+    std::span<const std::string> published;      ///< checkpoints that somebody kept: the ledger must still hold what they cover
+    std::function<bool(double)> progress;        ///< gets a share; false stops
+  };
+  [[nodiscard]] Result<LedgerCheck> verify(const VerifyOptions& options) const;
 
   struct Filter {
     std::set<std::string, std::less<>> accounts;  ///< empty: all

@@ -43,11 +43,11 @@ class Made {
     return out;
   }
   [[nodiscard]] Ledger open() { return Ledger::open(folder(), options()).value(); }
-  [[nodiscard]] LedgerCheck check(bool opened = true) const {
+  [[nodiscard]] LedgerCheck check(bool opened = true, std::span<const std::string> published = {}) const {
     const auto reader = LedgerReader::open(folder());
     REQUIRE(reader.ok());
     const LedgerSecret key = secret();
-    const auto check = reader->verify(opened ? &key : nullptr, {});
+    const auto check = reader->verify({opened ? &key : nullptr, published, {}});
     REQUIRE(check.ok());
     return *check;
   }

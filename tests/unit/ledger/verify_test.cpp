@@ -21,9 +21,6 @@ void change(const Made& made, const std::string& sql) {
 
 /// Ten responses: six of alice under a first checkpoint, four of bob under a second.
 void fill(Made& made) {
-  for (std::uint32_t i = 0; i < 6; ++i) {
-    if (i == 0) made.seconds = 1'795'608'000;
-  }
   Ledger first = made.open();
   for (std::uint32_t i = 0; i < 6; ++i) REQUIRE(first.append(some_response(i, "alice")).ok());
   REQUIRE(first.close().ok());
@@ -68,11 +65,33 @@ TEST_CASE("every change to a ledger's database is a problem that verify names", 
 TEST_CASE("records that were cut off with the tree made to fit are seen by the checkpoint", "[ledger]") {
   Made made;
   fill(made);
-  // The tree of the first six, as a thief would write it who has the code but not the log key.
-  Made same;
   change(made, "DELETE FROM records WHERE seq >= 6; UPDATE tree SET size = 6, peaks = zeroblob(64)");
   const LedgerCheck check = made.check();
   CHECK(std::any_of(check.problems.begin(), check.problems.end(), [](const std::string& problem) { return problem.find("a checkpoint covers 10 records") == 0; }));
+}
+
+TEST_CASE("a checkpoint that somebody kept shows a ledger that was made anew under the same log key", "[ledger]") {
+  Made made;
+  fill(made);
+  const auto kept = LedgerReader::open(made.folder())->checkpoints().value();
+  REQUIRE(kept.size() == 2);
+  const std::vector<std::string> notes{kept[0].note, kept[1].note};
+  CHECK(made.check(true, notes).problems.empty());
+  const auto names = [](const LedgerCheck& check, const char* words) {
+    return std::any_of(check.problems.begin(), check.problems.end(), [&](const std::string& problem) { return problem.find(words) != std::string::npos; });
+  };
+  // The server's own key and code write another history of the same length.
+  change(made, "DELETE FROM records; DELETE FROM checkpoints; UPDATE tree SET size = 0, peaks = x'', time = ''");
+  made.seconds -= 7200;
+  Ledger server = made.open();
+  for (std::uint32_t i = 0; i < 6; ++i) REQUIRE(server.append(some_response(i + 100, "alice")).ok());
+  REQUIRE(server.close().ok());
+  CHECK(made.check().problems.empty());
+  const LedgerCheck check = made.check(true, notes);
+  CHECK(names(check, "the published checkpoint of 6 records has another root"));
+  CHECK(names(check, "a published checkpoint covers 10 records"));
+  const std::vector<std::string> nonsense{"no note"};
+  CHECK(names(made.check(true, nonsense), "published checkpoint"));
 }
 
 TEST_CASE("a session's key that was changed is no error of reading: its records are problems", "[ledger]") {
@@ -90,7 +109,7 @@ TEST_CASE("another ledger's secret opens nothing and is an error of the key", "[
   fill(made);
   const LedgerSecret secret = other.secret();
   const auto reader = LedgerReader::open(made.folder()).value();
-  const auto check = reader.verify(&secret, {});
+  const auto check = reader.verify({&secret, {}, {}});
   REQUIRE(!check.ok());
   CHECK(check.error().code == ErrorCode::key);
   CHECK(made.store().ledger_secret(other.info().id).error().code == ErrorCode::key);

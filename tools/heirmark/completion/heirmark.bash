@@ -2,7 +2,7 @@
 _heirmark() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} path=heirmark words='' word
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case $path in 'heirmark' | 'heirmark key' | 'heirmark audit') ;; *) break ;; esac
+    case $path in 'heirmark' | 'heirmark key' | 'heirmark ledger' | 'heirmark audit') ;; *) break ;; esac
     case $word in -*) break ;; *) path="$path $word" ;; esac
   done
   case "$path $previous" in
@@ -24,7 +24,7 @@ _heirmark() {
     return
   fi
   case $path in
-    'heirmark') words='key mark detect audit report verify bench help completion --verbose --quiet --help' ;;
+    'heirmark') words='key mark ledger detect audit report verify bench help completion --verbose --quiet --help' ;;
     'heirmark key') words='new commit sign-ledger list show rotate open export-subkey signer --help' ;;
     'heirmark key new') words='--epoch --profile --family-size --purpose --not-before --not-after --json --keystore --passphrase-fd --help' ;;
     'heirmark key commit') words='--output --signer --no-sign --keystore --passphrase-fd --help' ;;
@@ -36,6 +36,13 @@ _heirmark() {
     'heirmark key export-subkey') words='--account --output --keystore --passphrase-fd --help' ;;
     'heirmark key signer') words='--algorithm --output --json --keystore --passphrase-fd --help' ;;
     'heirmark mark') words='--subkeys --opening --logits --dtype --vocab --tokens --texts --prompt --temperature --top-k --top-p --min-p --mode --account --seed --ledger --ledger-top --output --keystore --passphrase-fd --help' ;;
+    'heirmark ledger') words='new list verify checkpoint export purge --help' ;;
+    'heirmark ledger new') words='--keystore --passphrase-fd --help' ;;
+    'heirmark ledger list') words='--records --accounts --json --keystore --passphrase-fd --help' ;;
+    'heirmark ledger verify') words='--checkpoint --sealed --json --keystore --passphrase-fd --help' ;;
+    'heirmark ledger checkpoint') words='--output --help' ;;
+    'heirmark ledger export') words='--output --account --key --from --until --keystore --passphrase-fd --help' ;;
+    'heirmark ledger purge') words='--before --keep-days --account --keystore --passphrase-fd --help' ;;
     'heirmark detect') words='--opening --decoys --count-rule --reading --vocab --device --threads --explain --json --help' ;;
     'heirmark audit') words='power suspect plan run verdict --help' ;;
     'heirmark audit power') words='--channel --share --alpha --power --profile --entropy --inheritance --gain --response-tokens --price --json --help' ;;
