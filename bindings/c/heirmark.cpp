@@ -3,9 +3,7 @@
 
 #include <cstddef>
 #include <cstring>
-#include <exception>
 #include <iterator>
-#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +12,13 @@
 
 #include <heirmark/device_sampler.hpp>
 #include <heirmark/subkeys.hpp>
+
+#include "guard.hpp"
+
+using heirmark::c::done;
+using heirmark::c::fail;
+using heirmark::c::guarded;
+using heirmark::c::usage;
 
 struct heirmark_keys {
   heirmark::SubkeysFile file;
@@ -38,37 +43,6 @@ static_assert(HEIRMARK_FLOAT16 == static_cast<int>(heirmark::DType::float16) && 
               HEIRMARK_ROW_NEEDS_ALL_LOGITS == static_cast<int>(heirmark::RowStatus::needs_all_logits) && HEIRMARK_IO == static_cast<int>(heirmark::ErrorCode::io));
 
 namespace {
-
-thread_local std::string last_error;
-
-heirmark_status fail(heirmark_status status, std::string_view message) noexcept {
-  try {
-    last_error.assign(message);
-  } catch (...) {
-    last_error.clear();
-  }
-  return status;
-}
-heirmark_status usage(std::string_view message) noexcept { return fail(HEIRMARK_USAGE, message); }
-heirmark_status done(const heirmark::Result<void>& result) noexcept {
-  if (result.ok()) return HEIRMARK_OK;
-  const heirmark::Error& error = result.error();
-  return fail(static_cast<heirmark_status>(error.code), error.message);
-}
-
-/// No exception crosses the ABI.
-template <class F>
-heirmark_status guarded(const F& call) noexcept {
-  try {
-    return call();
-  } catch (const std::bad_alloc&) {
-    return fail(HEIRMARK_INTERNAL, "out of memory");
-  } catch (const std::exception& error) {
-    return fail(HEIRMARK_INTERNAL, error.what());
-  } catch (...) {
-    return fail(HEIRMARK_INTERNAL, "an unknown fault");
-  }
-}
 
 heirmark::SamplingParams cpp(const heirmark_params& params) {
   // A mode beyond the last one is a bad parameter of the row, not of the call.
@@ -117,7 +91,7 @@ class Entered {
 
 uint32_t heirmark_abi_version(void) { return HEIRMARK_ABI_MAJOR << 16 | HEIRMARK_ABI_MINOR; }
 const char* heirmark_version(void) { return HEIRMARK_VERSION; }
-const char* heirmark_last_error(void) { return last_error.c_str(); }
+const char* heirmark_last_error(void) { return heirmark::c::last_error.c_str(); }
 const char* heirmark_row_status_name(uint32_t status) {
   static constexpr const char* kNames[] = {"marked", "issued", "unmarked", "no-finite-logit", "infinite-logit", "bad-parameter", "needs-all-logits"};
   static_assert(std::size(kNames) == HEIRMARK_ROW_NEEDS_ALL_LOGITS + 1);

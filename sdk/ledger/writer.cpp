@@ -251,7 +251,7 @@ Result<Ledger> Ledger::open(const std::filesystem::path& folder, const Options& 
   return Ledger(std::move(impl));
 }
 
-Result<std::uint64_t> Ledger::append(Issued issued) {
+Result<std::uint64_t> Ledger::append(Issued&& issued) {
   if (!impl_) return Error{ErrorCode::usage, "the ledger is closed"};
   if (::getpid() != impl_->process) return Error{ErrorCode::usage, "this process was forked from the one that opened the ledger; open it here"};
   if (!issued.packed_ || issued.tokens() == 0) return Error{ErrorCode::bad_input, "a response without tokens"};

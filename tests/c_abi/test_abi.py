@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The C library against specs/c_api/c_api.json: header, layout, exported symbols.
+"""A C library against its specification in specs/c_api: header, layout, exported symbols.
 
-    HEIRMARK_LIBRARY=build/cpu/bindings/c/libheirmark.so CC=cc CXX=c++ tests/c_abi/test_abi.py
+    HEIRMARK_SPEC=c_api.json HEIRMARK_LIBRARY=build/cpu/bindings/c/libheirmark.so CC=cc CXX=c++ tests/c_abi/test_abi.py
 """
 import json
 import os
@@ -13,8 +13,9 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INCLUDE = ROOT / "bindings/c/include"
-SPEC = json.loads((ROOT / "specs/c_api/c_api.json").read_text())
-HEADER = re.sub(r"/\*.*?\*/", " ", (INCLUDE / "heirmark.h").read_text(), flags=re.DOTALL)
+SPEC = json.loads((ROOT / "specs/c_api" / os.environ["HEIRMARK_SPEC"]).read_text())
+NAME = SPEC["soname"].removeprefix("lib").split(".")[0] + ".h"
+HEADER = re.sub(r"/\*.*?\*/", " ", (INCLUDE / NAME).read_text(), flags=re.DOTALL)
 LIBRARY = os.environ["HEIRMARK_LIBRARY"]
 
 
@@ -30,7 +31,7 @@ class Header(unittest.TestCase):
     def test_functions(self):
         found = {squeeze(declaration) for declaration in re.findall(r"HEIRMARK_API ([^;#]*?);", HEADER)}
         self.assertEqual(found, {squeeze(function["c"]) for function in SPEC["functions"]})
-        self.assertGreater(len(found), 30)
+        self.assertGreaterEqual(len(found), 12)
 
     def test_every_function_is_specified_whole(self):
         for function in SPEC["functions"]:
@@ -39,12 +40,12 @@ class Header(unittest.TestCase):
                 self.assertTrue(function[member], function["name"])
             self.assertEqual(bool(function["errors"]), function["c"].startswith("heirmark_status "), f"{function['name']}: errors, iff it returns a status")
             for error in function["errors"]:
-                self.assertIn(error.split(":")[0], SPEC["enums"]["heirmark_status"], function["name"])
+                self.assertRegex(error, r"^HEIRMARK_(INTERNAL|USAGE|BAD_INPUT|KEY|IO): ", function["name"])
 
     def test_names(self):
         types = set(re.findall(r"typedef (?:struct|enum) (\w+)", HEADER))
         self.assertEqual(types, set(SPEC["opaque"]) | set(SPEC["structures"]) | set(SPEC["enums"]))
-        constants = set(re.findall(r"#define (HEIRMARK_\w+)", HEADER)) - {"HEIRMARK_H", "HEIRMARK_API"}
+        constants = set(re.findall(r"#define (HEIRMARK_\w+)", HEADER)) - {"HEIRMARK_H", "HEIRMARK_LEDGER_H", "HEIRMARK_API"}
         self.assertEqual(constants, set(SPEC["constants"]))
         values = {name for body in re.findall(r"typedef enum \w+ \{(.*?)\}", HEADER, re.DOTALL) for name in re.findall(r"HEIRMARK_\w+", body)}
         self.assertEqual(values, {name for names in SPEC["enums"].values() for name in names})
@@ -53,7 +54,7 @@ class Header(unittest.TestCase):
 
     def source(self):
         """Values, sizes and offsets as assertions of the compiler."""
-        lines = ['#include "heirmark.h"', "#include <stddef.h>"]
+        lines = [f'#include "{NAME}"', "#include <stddef.h>"]
         numbers = dict(SPEC["constants"])
         for values in SPEC["enums"].values():
             numbers.update(values)
@@ -71,7 +72,8 @@ class Header(unittest.TestCase):
                 path.write_text(self.source())
                 done = run(compiler, *arguments, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-DASSERT={assertion}", f"-I{INCLUDE}", str(path))
                 self.assertEqual(done.returncode, 0, done.stderr)
-                path.write_text(self.source().replace("== 64,", "== 60,"))  # the assertions are there
+                size = next(iter(SPEC["structures"].values()))["size"]
+                path.write_text(self.source().replace(f"== {size},", f"== {size + 4},"))  # the assertions are there
                 self.assertNotEqual(run(compiler, *arguments, "-fsyntax-only", f"-DASSERT={assertion}", f"-I{INCLUDE}", str(path)).returncode, 0)
 
 
@@ -86,6 +88,8 @@ class Library(unittest.TestCase):
         text = run("readelf", "--dynamic", "--wide", LIBRARY).stdout
         self.assertEqual(re.findall(r"SONAME.*\[(.*)\]", text), [SPEC["soname"]])
         allowed = ("libstdc++.so", "libm.so", "libgcc_s.so", "libc.so", "ld-linux", "libpthread.so", "libdl.so", "librt.so", "libasan.so", "libubsan.so")
+        if NAME == "heirmark_ledger.h":
+            allowed += ("libsqlite3.so", "libsodium.so", "libcrypto.so")
         for needed in re.findall(r"NEEDED.*\[(.*)\]", text):
             self.assertTrue(needed.startswith(allowed), f"the library needs {needed}")
 

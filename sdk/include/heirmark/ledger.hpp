@@ -97,10 +97,10 @@ class Ledger {
   /// `bad_input`: no ledger or a damaged one; `key`: no permission; `io`: another server has it, or the disk fails.
   [[nodiscard]] static Result<Ledger> open(const std::filesystem::path& folder, const Options& options);
 
-  /// Takes a response and gives its ticket: 1, 2, .. Does not wait for the disk. `io`: the queue is full, and the message says why; the ledger
-  /// counts the response as lost, and its number becomes part of the ledger as soon as something can be written. `bad_input`: no token, or no
-  /// good account; `usage`: closed.
-  [[nodiscard]] Result<std::uint64_t> append(Issued issued);
+  /// Takes a response and gives its ticket: 1, 2, .. Does not wait for the disk. On an error the response stays the caller's. `io`: the queue is
+  /// full, and the message says why; the ledger counts the refusal, and the number becomes part of the ledger as soon as something can be
+  /// written. `bad_input`: no token, or no good account; `usage`: closed.
+  [[nodiscard]] Result<std::uint64_t> append(Issued&& issued);
   /// Waits until that ticket, and all before it, is on the disk. `io` after the time, with what fails.
   [[nodiscard]] Result<void> wait(std::uint64_t ticket, std::chrono::milliseconds at_most) const;
   [[nodiscard]] LedgerStatus status() const;
