@@ -40,6 +40,15 @@ Result<Detection> detect(const Opening& opening, const PairSet& pairs, const Det
   return scoring::detect_family(family, pairs, options, scoring::best_kernel(), device.get());
 }
 
+Result<Detection> detect(const SubkeysFile& keys, const PairSet& pairs, const DetectOptions& options) {
+  if (options.decoys != 0) return Error{ErrorCode::usage, "a subkeys file knows no decoys"};
+  if (options.device != Device::cpu) return Error{ErrorCode::usage, "one key is scored on the CPU"};
+  scoring::WindowKeys live{};
+  for (std::size_t c = 0; c < Subkeys::kClasses; ++c) live.by_class[c] = words_of(keys.subkeys.window[c]);
+  const scoring::Family family{keys.profile, 1, 0, [live](std::uint32_t) { return live; }};
+  return scoring::detect_family(family, pairs, options, scoring::best_kernel());
+}
+
 Result<Device> parse_device(std::string_view name) {
   if (name == "cpu") return Device::cpu;
   if (name == "cuda") return Device::cuda;

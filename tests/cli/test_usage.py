@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 from support import HEIRMARK, PASSPHRASE, SOURCE, Case, environment, heirmark, json_members, main, on_terminal
 
 LEAVES = ["key new", "key commit", "key sign-ledger", "key list", "key show", "key rotate", "key open", "key export-subkey", "key signer", "mark", "ledger new", "ledger list",
-          "ledger verify", "ledger checkpoint", "ledger export", "ledger purge", "detect",
+          "ledger verify", "ledger checkpoint", "ledger export", "ledger purge", "doctor", "detect",
           "audit power", "audit suspect", "audit plan", "audit run", "audit verdict", "report", "verify", "bench", "help", "completion"]
 
 

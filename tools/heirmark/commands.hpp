@@ -5,6 +5,7 @@
 namespace heirmark::cli {
 void add_key_commands(Command& key);
 void add_key_signing_commands(Command& key);
+void add_doctor(Command& root);
 void add_ledger_commands(Command& ledger);
 void add_mark(Command& root);
 void add_detect(Command& root);

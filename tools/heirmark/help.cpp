@@ -85,7 +85,7 @@ void walk(const Command& command, const Visit& visit) {
 const std::vector<std::pair<std::string, std::string>>& exit_codes() {
   static const std::vector<std::pair<std::string, std::string>> codes = {
       {"0", "done, whatever the verdict"},
-      {"1", "the evidence is invalid"},
+      {"1", "the evidence or the ledger is invalid, or a check of doctor failed"},
       {"2", "wrong usage"},
       {"3", "bad input data; the message names file and line"},
       {"4", "key, passphrase or permission"},

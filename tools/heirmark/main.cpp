@@ -28,6 +28,7 @@ void add_commands(Command& root) {
   add_audit_plan(audit);
   add_audit_run(audit);
   add_audit_verdict(audit);
+  add_doctor(root);
   add_report(root);
   add_verify(root);
   heirmark::cli::add_bench(root);

@@ -107,6 +107,9 @@ struct Detection {
 [[nodiscard]] Result<Detection> detect(const Opening& opening, const PairSet& pairs, const DetectOptions& options,
                                        std::optional<std::uint32_t> member = {});
 
+/// C1 for the live member, with what a server has: no decoys (`usage`), so no rank. For a server to see that it marks; evidence needs the opening.
+[[nodiscard]] Result<Detection> detect(const SubkeysFile& keys, const PairSet& pairs, const DetectOptions& options);
+
 /// A response of the ledger (specs/formats.md) as far as scoring needs it. phat[t] = {(token, p in 2^-32)}.
 struct IssuedResponse {
   RequestId request_id;

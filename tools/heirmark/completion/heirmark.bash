@@ -24,7 +24,7 @@ _heirmark() {
     return
   fi
   case $path in
-    'heirmark') words='key mark ledger detect audit report verify bench help completion --verbose --quiet --help' ;;
+    'heirmark') words='key mark ledger detect audit doctor report verify bench help completion --verbose --quiet --help' ;;
     'heirmark key') words='new commit sign-ledger list show rotate open export-subkey signer --help' ;;
     'heirmark key new') words='--epoch --profile --family-size --purpose --not-before --not-after --json --keystore --passphrase-fd --help' ;;
     'heirmark key commit') words='--output --signer --no-sign --keystore --passphrase-fd --help' ;;
@@ -50,6 +50,7 @@ _heirmark() {
     'heirmark audit plan') words='--commitment --suspect --output --prompts --ledger --channel --alpha --attempt --multiplicity --texts --tokens --decoys --count-rule --samples --top --fit --controls --signer --keystore --passphrase-fd --help' ;;
     'heirmark audit run') words='--batch --signer --keystore --passphrase-fd --help' ;;
     'heirmark audit verdict') words='--opening --require --signer --device --threads --explain --json --keystore --passphrase-fd --help' ;;
+    'heirmark doctor') words='--subkeys --text --ledger --json --help' ;;
     'heirmark report') words='--output --help' ;;
     'heirmark verify') words='--trust --require --device --threads --explain --json --help' ;;
     'heirmark bench') words='--vocab --rows --threads --seconds --json --help' ;;
