@@ -3,8 +3,10 @@
 #include <heirmark/evidence.hpp>
 #include <heirmark/report.hpp>
 
+#include <cerrno>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 
 #include "common.hpp"
 
@@ -13,9 +15,14 @@ namespace {
 using namespace nb::literals;
 
 std::string file_bytes(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) && !error) fail(ErrorCode::bad_input, path.string() + ": No such file or directory");
+  if (std::filesystem::is_directory(path, error)) fail(ErrorCode::bad_input, path.string() + ": a folder");
+  errno = 0;
   std::ifstream stream(path, std::ios::binary);
+  if (!stream.is_open()) fail(errno == EACCES ? ErrorCode::key : ErrorCode::io, path.string() + ": " + std::generic_category().message(errno));
   std::string bytes{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  if (!stream.is_open() || stream.bad()) fail(ErrorCode::io, path.string() + ": cannot be read");
+  if (stream.bad()) fail(ErrorCode::io, path.string() + ": cannot be read");
   return bytes;
 }
 

@@ -74,6 +74,9 @@ class Watch {
 /// Token ids from an integer array of one dimension or from any iterable of integers; `what` names it in an error.
 std::vector<TokenId> tokens_of(nb::handle object, const std::string& what, std::uint32_t vocab = 0);
 
+/// An integer of Python or of another library, and no array.
+inline bool is_integer(nb::handle object) { return PyLong_Check(object.ptr()) || (PyIndex_Check(object.ptr()) && !nb::hasattr(object, "__len__")); }
+
 /// A type's refusal to be pickled or copied through pickle's protocol.
 template <class Class>
 void never_pickled(Class& type, const char* words) {

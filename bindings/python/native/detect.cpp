@@ -83,7 +83,7 @@ TokenText text_of(nb::handle object, const std::string& where, std::uint32_t voc
     if (!mapping.contains("tokens")) fail(ErrorCode::bad_input, where + ": no \"tokens\"");
     text.tokens = tokens_of(mapping["tokens"], where + ".tokens", vocab);
     if (mapping.contains("prompt_tokens")) prompt = mapping["prompt_tokens"];
-  } else if (PyTuple_Check(object.ptr()) && nb::len(object) == 2 && !PyIndex_Check(object[0].ptr())) {
+  } else if (PyTuple_Check(object.ptr()) && nb::len(object) == 2 && !is_integer(nb::object(object[0]))) {
     text.tokens = tokens_of(object[0], where + ".tokens", vocab);
     prompt = object[1];
   } else {
@@ -103,7 +103,7 @@ std::vector<TokenText> texts_of(nb::handle object, std::uint32_t vocab, Watch& w
   std::vector<TokenText> texts;
   for (const nb::handle item : nb::borrow<nb::iterable>(object)) {
     const std::string where = "texts[" + std::to_string(texts.size()) + "]";
-    if (PyIndex_Check(item.ptr()) && !nb::hasattr(item, "__len__")) usage("texts is a list of texts; one text is [tokens]");
+    if (is_integer(item)) usage("texts is a list of texts; one text is [tokens]");
     texts.push_back(text_of(item, where, vocab == 0 ? kMaxVocab : vocab));
   }
   return texts;

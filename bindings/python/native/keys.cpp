@@ -71,7 +71,7 @@ void bind_profile(nb::module_& module) {
       }, nb::sig("def __eq__(self, other: object, /) -> bool"))
       .def("__hash__", [](const Profile& profile) { return nb::hash(nb::str(profile.name.data(), profile.name.size())); })
       .def("__reduce__", [](const nb::object& self) {
-        return nb::make_tuple(nb::type<Profile>().attr("find"), nb::make_tuple(self.attr("name")));
+        return nb::make_tuple(nb::module_::import_("operator").attr("methodcaller")("find", self.attr("name")), nb::make_tuple(nb::type<Profile>()));
       }, nb::sig("def __reduce__(self) -> tuple[typing.Any, ...]"))
       .def("__repr__", [](const Profile& profile) { return "<heirmark.Profile " + std::string(profile.name) + ">"; });
 }

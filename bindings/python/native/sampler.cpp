@@ -125,7 +125,7 @@ HeldLogits logits_of(nb::handle object, const PySampler& sampler) {
   bool as_bits = false;
   if (!nb::try_cast(object, out.array)) {
     // NumPy has no bfloat16 of its own and exports none: the bits of ml_dtypes' type.
-    if (is_numpy(object) && nb::cast<std::string>(nb::str(object.attr("dtype"))) == "bfloat16") as_bits = nb::try_cast(object.attr("view")("uint16"), out.array);
+    if (is_numpy(object) && nb::cast<std::string>(object.attr("dtype").attr("name")) == "bfloat16") as_bits = nb::try_cast(object.attr("view")("uint16"), out.array);
     if (!as_bits) not_an_array(object, "logits");
   }
   const nb::ndarray<nb::ro>& array = out.array;
@@ -145,6 +145,7 @@ HeldLogits logits_of(nb::handle object, const PySampler& sampler) {
   const std::size_t columns = array.shape(array.ndim() - 1);
   out.logits.rows = array.ndim() == 1 ? 1 : array.shape(0);
   if (columns < sampler.vocab_size) usage("logits: " + std::to_string(columns) + " columns, and the vocabulary has " + std::to_string(sampler.vocab_size));
+  if (out.logits.rows == 0) return out;
   if (columns > 1 && array.stride(array.ndim() - 1) != 1) usage("logits: the columns of a row must lie side by side; this stride is " + std::to_string(array.stride(array.ndim() - 1)));
   out.logits.row_stride = columns;
   if (out.logits.rows > 1) {
@@ -168,7 +169,11 @@ Held<Array> bytes_of(nb::handle object, const std::string& name, DeviceSampler::
   Held<Array> out;
   nb::object plain = nb::borrow(object);
   if (is_numpy(object) && !object.attr("dtype").attr("names").is_none()) {
-    plain = object.attr("view")("uint8");  // a structured array; NumPy refuses where the items are not side by side
+    try {
+      plain = object.attr("view")("uint8");  // a structured array
+    } catch (nb::python_error&) {
+      usage(name + ": the items must lie side by side");
+    }
   }
   if (!nb::try_cast(plain, out.array)) {
     nb::ndarray<nb::ro> readable;
@@ -501,7 +506,7 @@ void bind_sequence(nb::module_& module) {
       .def_prop_ro("position", [](const PySequence& self) { return self.sequence.position(); }, "Tokens taken since the prompt: the position of the next one.")
       .def("accept", [](PySequence& self, nb::handle tokens) {
         check_free(self);
-        if (PyIndex_Check(tokens.ptr()) && !nb::hasattr(tokens, "__len__")) {
+        if (is_integer(tokens)) {
           for (const TokenId token : tokens_of(nb::make_tuple(tokens), "token")) self.sequence.accept(token);
           return;
         }
