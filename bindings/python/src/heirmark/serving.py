@@ -53,7 +53,7 @@ class Config:
             return heirmark.BadInputError(f"{path}: {what}")
 
         try:
-            members = json.loads(path.read_bytes(), object_pairs_hook=lambda pairs: _without_twins(pairs, bad))
+            members = json.loads(path.read_text("utf-8"), object_pairs_hook=lambda pairs: _without_twins(pairs, bad))
         except PermissionError as error:
             raise heirmark.KeyAccessError(f"{path}: {error.strerror}") from None
         except OSError as error:
@@ -120,9 +120,10 @@ class Counters:
 class Request:
     """One response being generated: its sequence and the tokens that it has taken. Made by Service.begin; one thread's at a time."""
 
-    def __init__(self, key: Hashable, sequence: heirmark.Sequence | None, prompt: list[int], account: str, reason: str) -> None:
+    def __init__(self, key: Hashable, sequence: heirmark.Sequence | None, params: heirmark.Params | None, prompt: list[int], account: str, reason: str) -> None:
         self.key = key
         self.sequence = sequence  # None: not marked, and `reason` says why
+        self.params = params
         self.reason = reason
         self.account = account
         self.prompt = prompt
@@ -145,8 +146,8 @@ class Recorder(Protocol):
     def end(self, request: Request) -> None: ...
 
 
-# Why a token is not marked though its row was sampled; None: it is as it should be.
-_FAULTS = {heirmark.RowStatus.MARKED: None, heirmark.RowStatus.ISSUED: None, heirmark.RowStatus.UNMARKED: None}
+# A row's statuses that are as they should be: unmarked is what greedy search gives.
+_GOOD = (heirmark.RowStatus.MARKED, heirmark.RowStatus.ISSUED, heirmark.RowStatus.UNMARKED)
 
 
 def _word(status: int) -> str:
@@ -178,32 +179,46 @@ class Service:
 
     # ---- Requests
 
-    def begin(self, prompt: Iterable[int], *, key: Hashable = None, account: str | None = None, marked: bool = True, unsupported: str = "") -> Request:
-        """Starts a request. key: the engine's name of it, by default a new one; UsageError where it is live. account: by default the configuration's. marked: False
-        opts out. unsupported: what of the request's parameters heirmark cannot honour. The request id is random: a key that a client chose is never the id."""
+    def begin(self, prompt: Iterable[int], *, key: Hashable = None, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0, account: str | None = None,
+              marked: bool = True, unsupported: str = "") -> Request:
+        """Starts a request.
+
+        prompt: all token ids before the first generated one. key: the engine's name of it, by default a new one; UsageError where it is live. temperature (0 is
+        greedy), top_k (0 is off), top_p (1 is off), min_p (0 is off): as Params. account: by default the configuration's. marked: False opts out, which no policy
+        forbids. unsupported: the name of what else was asked for and marks do not have. The request id is random: a name that a client chose is never the id.
+
+        By the policy, a request that should be marked and cannot be raises UsageError or KeyAccessError, or is begun unmarked."""
         tokens = list(prompt)
-        reason, sequence = "", None
+        sequence, params = None, None
         name = account if account is not None else self.config.account if self.config.account is not None else self.sampler.accounts[0]
-        if not marked:
-            reason = "opted-out"
-        elif unsupported:
-            reason = self._fault("requests", f"unsupported-{unsupported}", f"{unsupported} is not supported with marks")
-        elif name not in self.sampler.accounts:
-            reason = self._fault("requests", "unknown-account", "the key has no such account", heirmark.KeyAccessError)
-        else:
+        fault: tuple[str, heirmark.Error] | None = None
+        if marked:
+            try:
+                params = heirmark.Params(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+            except heirmark.UsageError as error:
+                fault = "bad-parameter", error
+            except TypeError:
+                fault = "bad-parameter", heirmark.UsageError("a sampling parameter is no number in range")
+            if unsupported:
+                fault = f"unsupported-{unsupported}", heirmark.UsageError(f"{unsupported} is not supported with marks")
+            elif name not in self.sampler.accounts:
+                fault = "unknown-account", heirmark.KeyAccessError("the key has no such account")
+        reason = fault[0] if fault else "" if marked else "opted-out"
+        if fault and self.config.policy is Policy.FAIL_CLOSED:
+            self.counters.add(f"requests.{reason}")
+            raise type(fault[1])(f"this request cannot be marked: {fault[1]}")
+        if not reason:
             sequence = self.sampler.begin(prompt=tokens, account=name)
-            key = sequence.request_id.hex() if key is None else key
-        request = Request(key if key is not None else object(), sequence, tokens, name, reason)
+        if key is None:
+            key = sequence.request_id.hex() if sequence is not None else object()
+        request = Request(key, sequence, params, tokens, name, reason)
         with self._lock:
-            if request.key in self._requests:
-                raise heirmark.UsageError(f"a request {request.key!r} is live")
-            self._requests[request.key] = request
-        if sequence is not None:
-            self.counters.add("requests.marked")
-            if self._recorder:
-                self._recorder.begin(request)
-        elif reason == "opted-out":
-            self.counters.add("requests.opted-out")
+            if key in self._requests:
+                raise heirmark.UsageError(f"a request {key!r} is live")
+            self._requests[key] = request
+        self.counters.add(f"requests.{reason or 'marked'}")
+        if self._recorder and request.marked:
+            self._recorder.begin(request)
         return request
 
     def get(self, key: Hashable) -> Request | None:
@@ -246,30 +261,22 @@ class Service:
 
     # ---- Tokens
 
-    def params(self, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0) -> heirmark.Params | None:
-        """A row's parameters; where heirmark has no such, None or UsageError by the policy (reason bad-parameter, counted for each call)."""
-        try:
-            return heirmark.Params(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-        except (heirmark.UsageError, TypeError) as error:
-            self._fault("requests", "bad-parameter", str(error).splitlines()[0])
-            return None
-
-    def sample(self, logits: Any, requests: Sequence[Request], params: Sequence[heirmark.Params | None]) -> list[int | None]:
-        """The tokens of a batch; None where the engine is to sample itself: the request is not marked, it has no params, or its row gave no token and the policy
-        says to serve it. Such a token must come back by sync().
+    def sample(self, logits: Any, requests: Sequence[Request]) -> list[int | None]:
+        """The tokens of a batch; None where the engine is to sample itself: the request is not marked, or its row gave no token and the policy says to serve it. Such
+        a token must come back by sync().
 
         logits: [rows, columns] in the host's memory, one row for each request. By the policy, a row that should be marked and is not raises BadInputError, after all
         rows are sampled; the engine must fail the batch's requests, or end the named one and sync the others."""
-        rows = [i for i, (request, asked) in enumerate(zip(requests, params, strict=True)) if request.sequence is not None and asked is not None]
+        rows = [i for i, request in enumerate(requests) if request.sequence is not None]
         tokens: list[int | None] = [None] * len(requests)
         if not rows:
             return tokens
         part = logits if len(rows) == len(requests) else logits[rows]
-        out = self.sampler.sample(part, [requests[i].sequence for i in rows], [params[i] for i in rows], top=self._recorder is not None)
+        out = self.sampler.sample(part, [requests[i].sequence for i in rows], [requests[i].params for i in rows], top=self._recorder is not None)
         fault = None
         for at, (i, token, status) in enumerate(zip(rows, out.token.tolist(), out.status.tolist(), strict=True)):
             self.counters.add(f"tokens.{_word(status)}")
-            if status not in _FAULTS:
+            if status not in _GOOD:
                 fault = fault or f"request {requests[i].key!r}: {_word(status)}"
             if token < 0:
                 continue
@@ -280,10 +287,3 @@ class Service:
         if fault and self.config.policy is Policy.FAIL_CLOSED:
             raise heirmark.BadInputError(f"a token could not be marked: {fault}")
         return tokens
-
-    def _fault(self, what: str, reason: str, words: str, kind: type[heirmark.Error] = heirmark.UsageError) -> str:
-        """Counts what could not be marked; raises it where the policy says so."""
-        self.counters.add(f"{what}.{reason}")
-        if self.config.policy is Policy.FAIL_CLOSED:
-            raise kind(f"this request cannot be marked: {words}")
-        return reason

@@ -29,11 +29,10 @@ class Processor:
 
     One for one call of generate(). A row that is not marked, or has ended, is left as it was."""
 
-    def __init__(self, service: Service, requests: Sequence[Request], params: heirmark.Params | None, *, ends: Sequence[int] = (), pad: int | None = None) -> None:
+    def __init__(self, service: Service, requests: Sequence[Request], *, ends: Sequence[int] = (), pad: int | None = None) -> None:
         """requests: one for each row, in the order of the rows. ends: token ids that end a response. pad: what an ended row is filled with."""
         self._service = service
         self._requests = list(requests)
-        self._params = params
         self._ends = frozenset(ends)
         self._pad = pad
         self._alive = [True] * len(self._requests)
@@ -52,7 +51,7 @@ class Processor:
         if not live:
             return scores
         logits = scores.detach().cpu()
-        tokens = self._service.sample(logits if len(live) == rows else logits[live], [self._requests[i] for i in live], [self._params] * len(live))
+        tokens = self._service.sample(logits if len(live) == rows else logits[live], [self._requests[i] for i in live])
         out = scores.clone()
         for i, token in zip(live, tokens, strict=True):
             if token is not None:
@@ -112,13 +111,14 @@ class Marks:
         """As generate() calls it."""
         self.check(generation_config)
         prompts = _prompts(input_ids, model_kwargs.get("attention_mask") if not model.config.is_encoder_decoder else None)
-        params = self._params(generation_config)
+        params = _params(generation_config)
         requests: list[Request] = []
         try:
             for row, prompt in enumerate(prompts):
                 wish = _wish(heirmark_rows, row, len(prompts), generation_config.num_return_sequences or 1)
-                requests.append(self.service.begin(prompt, account=wish.get("account"), marked=wish.get("marked", True), unsupported=_unsupported(generation_config)))
-            processor = Processor(self.service, requests, params, ends=_token_ids(generation_config.eos_token_id), pad=next(iter(_token_ids(generation_config.pad_token_id)), None))
+                requests.append(self.service.begin(prompt, account=wish.get("account"), marked=wish.get("marked", True), unsupported=_unsupported(generation_config),
+                                                   **params))
+            processor = Processor(self.service, requests, ends=_token_ids(generation_config.eos_token_id), pad=next(iter(_token_ids(generation_config.pad_token_id)), None))
             logits_processor.insert(next((i for i, p in enumerate(logits_processor) if type(p).__name__ in _WARPERS), len(logits_processor)), processor)
             return model._sample(input_ids, logits_processor=logits_processor, stopping_criteria=stopping_criteria, generation_config=generation_config, synced_gpus=synced_gpus,
                                  streamer=streamer, **model_kwargs)
@@ -134,15 +134,13 @@ class Marks:
             if getattr(generation_config, name, None) not in (None, off):
                 raise heirmark.UsageError(f"{name} is not supported with marks: a token of a beam is not drawn, so there is nothing to mark. Use sampling, or greedy search")
 
-    def _params(self, config: Any) -> heirmark.Params | None:
-        if not config.do_sample:
-            return self.service.params(temperature=0.0)
 
-        def value(name: str, off: float) -> Any:
-            given = getattr(config, name, None)
-            return off if given is None else given
-
-        return self.service.params(temperature=value("temperature", 1.0), top_k=value("top_k", 0), top_p=value("top_p", 1.0), min_p=value("min_p", 0.0))
+def _params(config: Any) -> dict[str, Any]:
+    """The request's own parameters, as Service.begin names them."""
+    if not config.do_sample:
+        return {"temperature": 0.0}
+    given = {name: getattr(config, name, None) for name in ("temperature", "top_k", "top_p", "min_p")}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _unsupported(config: Any) -> str:
