@@ -179,10 +179,13 @@ class TestSync:
         here, request = self.start(folder)
         old, now = request.sequence.request_id, change(request.tokens)
         here.sync(request, now)
-        assert request.sequence.request_id != old and request.prompt == [1, 2, 3] + now and request.tokens == [] and request.sequence.position == 0
+        assert request.sequence.request_id != old and request.prompt == [1, 2, 3] and request.tokens == now and request.sequence.position == 0
         assert here.counters.snapshot()["restarts"] == 1
         row = here.sampler.rows([request.sequence])[0]
         assert row["window"].tolist()[2:] == now[-2:]
+        here.sample(logits_of(1, 9), [request])
+        here.sync(request, request.tokens)
+        assert len(request.tokens) == len(now) + 1 and request.sequence.position == 1 and here.counters.snapshot()["restarts"] == 1
 
     def test_of_an_unmarked_request(self, folder):
         here = service(folder)

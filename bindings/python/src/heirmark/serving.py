@@ -139,7 +139,8 @@ class Request:
 
 
 class Recorder(Protocol):
-    """Who is told what was issued, for the ledger."""
+    """Who is told what was issued, for the ledger. A response begins with request.sequence's id and the prompt request.prompt + request.tokens; a request whose
+    tokens the engine replaced ends and begins again."""
 
     def begin(self, request: Request) -> None: ...
     def token(self, request: Request, token: int, phat: list[tuple[int, int]]) -> None: ...
@@ -241,8 +242,8 @@ class Service:
             return len(self._requests)
 
     def sync(self, request: Request, tokens: Sequence[int]) -> None:
-        """Tells a request all tokens that it has by now, as the engine has them. What the engine added itself (forced, from a grammar) is taken; where it replaced
-        tokens that the request had taken, the request goes on as a new response with a new request id, whose prompt is all that stands now."""
+        """Tells a request all tokens that its response has by now, as the engine has them. What the engine added itself (forced, from a grammar) is taken; where it
+        replaced tokens that the request had taken, the request goes on as a new response with a new request id, whose prompt is all that stands now."""
         known = len(request.tokens)
         tokens = list(tokens)
         if tokens[:known] == request.tokens:
@@ -250,11 +251,11 @@ class Service:
                 request.sequence.accept(tokens[known:])
             request.tokens += tokens[known:]
             return
-        request.prompt, request.tokens = request.prompt + tokens, []
+        if request.sequence is not None and self._recorder:
+            self._recorder.end(request)
+        request.tokens = tokens
         if request.sequence is not None:
-            if self._recorder:
-                self._recorder.end(request)
-            request.sequence = self.sampler.begin(prompt=request.prompt, account=request.account)
+            request.sequence = self.sampler.begin(prompt=request.prompt + tokens, account=request.account)
             self.counters.add("restarts")
             if self._recorder:
                 self._recorder.begin(request)
