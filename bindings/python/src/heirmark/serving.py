@@ -1,0 +1,290 @@
+"""What every Python inference engine's integration shares: the server's configuration, each request's sequence, what to do where a mark cannot be
+made, and the counters.
+
+The configuration is one JSON file; the environment variable HEIRMARK_CONFIG names it:
+
+    {"subkeys": "subkeys.json", "account": "default", "policy": "fail-closed"}
+
+subkeys   what `heirmark key export-subkey` wrote; a path relative to the configuration's folder. The file that holds a secret is this one, never the configuration.
+account   whose issuance subkey is used where a request names none; by default the key's first.
+policy    what happens to a request or token that should be marked and cannot be: "fail-closed", the default, raises, so that the engine fails the request;
+          "serve-unmarked-and-count" leaves it to the engine's own sampling. Both are counted.
+ledger    folder of the issuance ledger. Needs a recorder (Service).
+"""
+
+import dataclasses
+import enum
+import json
+import os
+import threading
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import heirmark
+
+__all__ = ["Config", "Counters", "Policy", "Recorder", "Request", "Service", "VARIABLE"]
+
+VARIABLE = "HEIRMARK_CONFIG"
+
+
+class Policy(enum.Enum):
+    """What happens where a mark should be made and cannot be."""
+
+    FAIL_CLOSED = "fail-closed"
+    SERVE_UNMARKED = "serve-unmarked-and-count"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A server's configuration; it holds no secret."""
+
+    subkeys: Path
+    account: str | None = None
+    policy: Policy = Policy.FAIL_CLOSED
+    ledger: Path | None = None
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> "Config":
+        """Reads a configuration file. BadInputError names the file and the member; KeyAccessError: no permission."""
+        path = Path(path)
+
+        def bad(what: str) -> heirmark.BadInputError:
+            return heirmark.BadInputError(f"{path}: {what}")
+
+        try:
+            members = json.loads(path.read_text("utf-8"), object_pairs_hook=lambda pairs: _without_twins(pairs, bad))
+        except PermissionError as error:
+            raise heirmark.KeyAccessError(f"{path}: {error.strerror}") from None
+        except OSError as error:
+            raise bad(error.strerror or "cannot be read") from None
+        except UnicodeDecodeError:
+            raise bad("no UTF-8 text") from None
+        except json.JSONDecodeError as error:
+            raise bad(f"line {error.lineno}: {error.msg}") from None
+        if not isinstance(members, dict):
+            raise bad("expected an object")
+        if unknown := sorted(members.keys() - {field.name for field in dataclasses.fields(cls)}):
+            raise bad(f'unknown member "{unknown[0]}"')
+        for name, value in members.items():
+            if not isinstance(value, str) or not value:
+                raise bad(f'member "{name}": expected a string that is not empty')
+        if "subkeys" not in members:
+            raise bad('member "subkeys": missing')
+        if "account" in members and not heirmark.is_key_name(members["account"]):
+            raise bad('member "account": expected 1 to 64 of a-z 0-9 . _ -')
+        try:
+            policy = Policy(members.get("policy", Policy.FAIL_CLOSED.value))
+        except ValueError:
+            raise bad('member "policy": expected "' + '" or "'.join(p.value for p in Policy) + '"') from None
+        ledger = members.get("ledger")
+        return cls(path.parent / members["subkeys"], members.get("account"), policy, path.parent / ledger if ledger else None)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Config":
+        """The configuration that HEIRMARK_CONFIG names; UsageError where it names none."""
+        path = environment.get(VARIABLE, "")
+        if not path:
+            raise heirmark.UsageError(f"{VARIABLE} is not set: it names the server's configuration, a JSON file")
+        return cls.read(path)
+
+
+def _without_twins(pairs: list[tuple[str, Any]], bad: Callable[[str], Exception]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise bad("a member twice")
+    return members
+
+
+class Counters:
+    """Counts by name, for a server's metrics; any thread may add and read.
+
+    requests.marked, requests.opted-out, requests.REASON; tokens.marked (window), tokens.issued, tokens.unmarked (greedy), tokens.REASON; restarts. A REASON
+    says why a mark that should have been made was not: unknown-account, bad-parameter, unsupported-NAME, no-finite-logit, infinite-logit.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+
+    def add(self, name: str, count: int = 1) -> None:
+        with self._lock:
+            self._counts[name] = self._counts.get(name, 0) + count
+
+    def snapshot(self) -> dict[str, int]:
+        """All counts that are not 0, by name."""
+        with self._lock:
+            return dict(sorted(self._counts.items()))
+
+
+class Request:
+    """One response being generated: its sequence and the tokens that it has taken. Made by Service.begin; one thread's at a time."""
+
+    def __init__(self, key: Hashable, sequence: heirmark.Sequence | None, params: heirmark.Params | None, prompt: list[int], account: str, reason: str) -> None:
+        self.key = key
+        self.sequence = sequence  # None: not marked, and `reason` says why
+        self.params = params
+        self.reason = reason
+        self.account = account
+        self.prompt = prompt
+        self.tokens: list[int] = []
+
+    @property
+    def marked(self) -> bool:
+        """Is it to be marked?"""
+        return self.sequence is not None
+
+    def __repr__(self) -> str:
+        return f"<heirmark.serving.Request {self.key!r}, {len(self.tokens)} tokens, {'account ' + self.account if self.marked else self.reason}>"
+
+
+class Recorder(Protocol):
+    """Who is told what was issued, for the ledger. A response begins with request.sequence's id and the prompt request.prompt + request.tokens; a request whose
+    tokens the engine replaced ends and begins again."""
+
+    def begin(self, request: Request) -> None: ...
+    def token(self, request: Request, token: int, phat: list[tuple[int, int]]) -> None: ...
+    def end(self, request: Request) -> None: ...
+
+
+# A row's statuses that are as they should be: unmarked is what greedy search gives.
+_GOOD = (heirmark.RowStatus.MARKED, heirmark.RowStatus.ISSUED, heirmark.RowStatus.UNMARKED)
+
+
+def _word(status: int) -> str:
+    return heirmark.RowStatus(status).name.lower().replace("_", "-")
+
+
+class Service:
+    """A server's sampler, its live requests and its counters. Requests are begun and ended, and rows sampled, by any thread; one request is one thread's at a time."""
+
+    def __init__(self, config: Config, *, vocab_size: int, max_rows: int = 1024, device: str = "cpu", threads: int = 1, recorder: Recorder | None = None) -> None:
+        """vocab_size, max_rows, device and threads are the Sampler's. recorder: told of every token, with its 16 likeliest; needed where the configuration names a
+        ledger. The subkeys file is read and the sampler made now, so that a server with a bad configuration does not start: errors as Subkeys.read and Sampler."""
+        if config.ledger is not None and recorder is None:
+            raise heirmark.UsageError("the configuration names a ledger, and this integration was given no recorder")
+        keys = heirmark.Subkeys.read(config.subkeys)
+        if config.account is not None and config.account not in keys.accounts:
+            raise heirmark.KeyAccessError(f'{config.subkeys}: no account "{config.account}", which the configuration names')
+        self.config = config
+        self.counters = Counters()
+        self.sampler = heirmark.Sampler(keys, vocab_size=vocab_size, max_rows=max_rows, device=device, threads=threads)
+        self._recorder = recorder
+        self._lock = threading.Lock()
+        self._requests: dict[Hashable, Request] = {}
+
+    @classmethod
+    def from_environment(cls, **options: Any) -> "Service":
+        """A service by the configuration that HEIRMARK_CONFIG names; options as the constructor's."""
+        return cls(Config.from_environment(), **options)
+
+    # ---- Requests
+
+    def begin(self, prompt: Iterable[int], *, key: Hashable = None, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0, account: str | None = None,
+              marked: bool = True, unsupported: str = "") -> Request:
+        """Starts a request.
+
+        prompt: all token ids before the first generated one. key: the engine's name of it, by default a new one; UsageError where it is live. temperature (0 is
+        greedy), top_k (0 is off), top_p (1 is off), min_p (0 is off): as Params. account: by default the configuration's. marked: False opts out, which no policy
+        forbids. unsupported: the name of what else was asked for and marks do not have. The request id is random: a name that a client chose is never the id.
+
+        By the policy, a request that should be marked and cannot be raises UsageError or KeyAccessError, or is begun unmarked."""
+        tokens = list(prompt)
+        sequence, params = None, None
+        name = account if account is not None else self.config.account if self.config.account is not None else self.sampler.accounts[0]
+        fault: tuple[str, heirmark.Error] | None = None
+        if marked:
+            try:
+                params = heirmark.Params(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+            except heirmark.UsageError as error:
+                fault = "bad-parameter", error
+            except TypeError:
+                fault = "bad-parameter", heirmark.UsageError("a sampling parameter is no number in range")
+            if unsupported:
+                fault = f"unsupported-{unsupported}", heirmark.UsageError(f"{unsupported} is not supported with marks")
+            elif name not in self.sampler.accounts:
+                fault = "unknown-account", heirmark.KeyAccessError("the key has no such account")
+        reason = fault[0] if fault else "" if marked else "opted-out"
+        if fault and self.config.policy is Policy.FAIL_CLOSED:
+            self.counters.add(f"requests.{reason}")
+            raise type(fault[1])(f"this request cannot be marked: {fault[1]}")
+        if not reason:
+            sequence = self.sampler.begin(prompt=tokens, account=name)
+        if key is None:
+            key = sequence.request_id.hex() if sequence is not None else object()
+        request = Request(key, sequence, params, tokens, name, reason)
+        with self._lock:
+            if key in self._requests:
+                raise heirmark.UsageError(f"a request {key!r} is live")
+            self._requests[key] = request
+        self.counters.add(f"requests.{reason or 'marked'}")
+        if self._recorder and request.marked:
+            self._recorder.begin(request)
+        return request
+
+    def get(self, key: Hashable) -> Request | None:
+        """The live request of that key."""
+        with self._lock:
+            return self._requests.get(key)
+
+    def end(self, request: Request) -> None:
+        """The request has ended; ended again, nothing happens."""
+        with self._lock:
+            if self._requests.get(request.key) is not request:
+                return
+            del self._requests[request.key]
+        if self._recorder and request.marked:
+            self._recorder.end(request)
+
+    def live(self) -> int:
+        """How many requests are live."""
+        with self._lock:
+            return len(self._requests)
+
+    def sync(self, request: Request, tokens: Sequence[int]) -> None:
+        """Tells a request all tokens that its response has by now, as the engine has them. What the engine added itself (forced, from a grammar) is taken; where it
+        replaced tokens that the request had taken, the request goes on as a new response with a new request id, whose prompt is all that stands now."""
+        known = len(request.tokens)
+        tokens = list(tokens)
+        if tokens[:known] == request.tokens:
+            if request.sequence is not None:
+                request.sequence.accept(tokens[known:])
+            request.tokens += tokens[known:]
+            return
+        if request.sequence is not None and self._recorder:
+            self._recorder.end(request)
+        request.tokens = tokens
+        if request.sequence is not None:
+            request.sequence = self.sampler.begin(prompt=request.prompt + tokens, account=request.account)
+            self.counters.add("restarts")
+            if self._recorder:
+                self._recorder.begin(request)
+
+    # ---- Tokens
+
+    def sample(self, logits: Any, requests: Sequence[Request]) -> list[int | None]:
+        """The tokens of a batch; None where the engine is to sample itself: the request is not marked, or its row gave no token and the policy says to serve it. Such
+        a token must come back by sync().
+
+        logits: [rows, columns] in the host's memory, one row for each request. By the policy, a row that should be marked and is not raises BadInputError, after all
+        rows are sampled; the engine must fail the batch's requests, or end the named one and sync the others."""
+        rows = [i for i, request in enumerate(requests) if request.sequence is not None]
+        tokens: list[int | None] = [None] * len(requests)
+        if not rows:
+            return tokens
+        part = logits if len(rows) == len(requests) else logits[rows]
+        out = self.sampler.sample(part, [requests[i].sequence for i in rows], [requests[i].params for i in rows], top=self._recorder is not None)
+        fault = None
+        for at, (i, token, status) in enumerate(zip(rows, out.token.tolist(), out.status.tolist(), strict=True)):
+            self.counters.add(f"tokens.{_word(status)}")
+            if status not in _GOOD:
+                fault = fault or f"request {requests[i].key!r}: {_word(status)}"
+            if token < 0:
+                continue
+            tokens[i] = token
+            requests[i].tokens.append(token)
+            if self._recorder:
+                self._recorder.token(requests[i], token, out.phat(at))
+        if fault and self.config.policy is Policy.FAIL_CLOSED:
+            raise heirmark.BadInputError(f"a token could not be marked: {fault}")
+        return tokens
