@@ -60,7 +60,7 @@ class TestConfig:
     def test_a_server_with_a_bad_configuration_does_not_start(self, folder):
         with pytest.raises(heirmark.KeyAccessError, match="pine"):
             service(folder, account="pine")
-        with pytest.raises(heirmark.UsageError, match="recorder"):
+        with pytest.raises(heirmark.BadInputError, match="no ledger here"):
             service(folder, ledger="issued")
         with pytest.raises(heirmark.BadInputError, match="none.json"):
             service(folder, subkeys="none.json")
@@ -200,7 +200,7 @@ def test_a_recorder_is_told_of_every_token(folder):
     class Recorder:
         def begin(self, request):
             told.append(("begin", request.key))
-        def token(self, request, token, phat):
+        def token(self, request, token, status, phat):
             told.append(("token", request.key, token, phat))
         def end(self, request):
             told.append(("end", request.key))

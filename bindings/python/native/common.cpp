@@ -1,6 +1,10 @@
 #include "common.hpp"
 
+#include <cerrno>
+#include <cstring>
 #include <ctime>
+
+#include <sys/random.h>
 
 namespace heirmark::python {
 
@@ -129,6 +133,23 @@ std::string text_or_bytes(nb::handle object, const char* what) {
   std::string bytes(static_cast<const char*>(buffer.buf), static_cast<std::size_t>(buffer.len));
   PyBuffer_Release(&buffer);
   return bytes;
+}
+
+RequestId request_id_of(nb::handle object) {
+  RequestId id;
+  if (object.is_none()) {
+    std::size_t got = 0;
+    while (got < id.bytes.size()) {
+      const ssize_t n = ::getrandom(id.bytes.data() + got, id.bytes.size() - got, 0);
+      if (n > 0) got += static_cast<std::size_t>(n);
+      else if (errno != EINTR) fail(ErrorCode::io, "the system's generator gives no random bytes");
+    }
+    return id;
+  }
+  const std::string bytes = PyBytes_Check(object.ptr()) ? text_or_bytes(object, "a request id") : std::string();
+  if (bytes.size() != id.bytes.size()) usage("a request id is bytes, 12 of them");
+  std::memcpy(id.bytes.data(), bytes.data(), id.bytes.size());
+  return id;
 }
 
 }  // namespace heirmark::python

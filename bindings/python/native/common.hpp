@@ -74,6 +74,9 @@ class Watch {
 /// Token ids from an integer array of one dimension or from any iterable of integers; `what` names it in an error.
 std::vector<TokenId> tokens_of(nb::handle object, const std::string& what, std::uint32_t vocab = 0);
 
+/// 12 bytes of Python; random ones for None.
+RequestId request_id_of(nb::handle object);
+
 /// An integer of Python or of another library, and no array.
 inline bool is_integer(nb::handle object) { return PyLong_Check(object.ptr()) || (PyIndex_Check(object.ptr()) && !nb::hasattr(object, "__len__")); }
 
@@ -97,5 +100,6 @@ void bind_keys(nb::module_& module);
 void bind_sampler(nb::module_& module);
 void bind_detect(nb::module_& module);
 void bind_audit(nb::module_& module);
+void bind_ledger(nb::module_& module);
 
 }  // namespace heirmark::python

@@ -19,4 +19,5 @@ NB_MODULE(_core, module) {
   bind_sampler(module);
   bind_detect(module);
   bind_audit(module);
+  bind_ledger(module);
 }

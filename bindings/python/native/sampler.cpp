@@ -1,9 +1,6 @@
 // The sampler: logits of any library in, tokens out.
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-
-#include <sys/random.h>
 
 #include <heirmark/device_sampler.hpp>
 
@@ -263,23 +260,6 @@ void check_free(const PySequence& sequence) {
 void same_key(const PySequence& sequence, const PySampler& sampler) {
   check_free(sequence);
   if (sequence.names != sampler.names && *sequence.names != *sampler.names) usage("the sequence belongs to a sampler of another key");
-}
-
-RequestId request_id_of(nb::handle object) {
-  RequestId id;
-  if (object.is_none()) {
-    std::size_t got = 0;
-    while (got < id.bytes.size()) {
-      const ssize_t n = ::getrandom(id.bytes.data() + got, id.bytes.size() - got, 0);
-      if (n > 0) got += static_cast<std::size_t>(n);
-      else if (errno != EINTR) fail(ErrorCode::io, "the system's generator gives no random bytes");
-    }
-    return id;
-  }
-  const std::string bytes = PyBytes_Check(object.ptr()) ? text_or_bytes(object, "a request id") : std::string();
-  if (bytes.size() != id.bytes.size()) usage("a request id is bytes, 12 of them");
-  std::memcpy(id.bytes.data(), bytes.data(), id.bytes.size());
-  return id;
 }
 
 // ---- Results

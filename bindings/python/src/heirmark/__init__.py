@@ -13,8 +13,12 @@ from ._core import (
     Check,
     Commitment,
     Detection,
+    Issued,
     KeyInfo,
     Keystore,
+    Ledger,
+    LedgerCheck,
+    LedgerState,
     Mode,
     Opening,
     Params,
@@ -34,17 +38,19 @@ from ._core import (
     detect_reading,
     is_key_name,
     make_bag,
+    make_ledger,
     make_plan,
     run_audit,
     sign_object,
     verify_bag,
+    verify_ledger,
     write_report,
     write_verdict,
 )
 from .errors import BadInputError, Error, EvidenceError, IOFailureError, KeyAccessError, StoppedError, UsageError
 
 __all__ = [
-    "BadInputError", "ChannelPlan", "Check", "Commitment", "Detection", "Error", "EvidenceError", "IOFailureError", "KeyAccessError", "KeyInfo", "Keystore", "Mode", "Opening", "Params",
+    "BadInputError", "ChannelPlan", "Check", "Commitment", "Detection", "Error", "EvidenceError", "IOFailureError", "Issued", "KeyAccessError", "KeyInfo", "Keystore", "Ledger", "LedgerCheck", "LedgerState", "Mode", "Opening", "Params",
     "Plan", "Profile", "RowStatus", "Sampled", "Sampler", "Sequence", "SignerInfo", "StoppedError", "Subkeys", "UsageError", "Verdict", "VerdictChannel", "Verification", "__version__",
-    "detect", "detect_reading", "errors", "is_key_name", "layout", "make_bag", "make_plan", "run_audit", "sign_object", "verify_bag", "write_report", "write_verdict",
+    "detect", "detect_reading", "errors", "is_key_name", "layout", "make_bag", "make_ledger", "make_plan", "run_audit", "sign_object", "verify_bag", "verify_ledger", "write_report", "write_verdict",
 ]

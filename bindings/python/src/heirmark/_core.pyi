@@ -888,3 +888,150 @@ def sign_object(folder: str | os.PathLike, object: str, store: Keystore, signer:
     """
     Signs one object of a case's folder (commitment, ledger, plan, transcript, verdict) with a key of the keystore. EvidenceError: the folder has another key of that role.
     """
+
+class Issued:
+    """
+    One response while it is made, for Ledger.append: packed in memory as it grows, some 100 bytes a token with 16 likeliest tokens. Holds text of customers: not printed or pickled, and wiped when it goes. One thread's at a time.
+    """
+
+    def __init__(self, request_id: bytes, account: str, prompt: Iterable[int] = ()) -> None:
+        """
+        request_id: the sequence's. account: whose subkey marks it. prompt: all tokens before the first generated one.
+        """
+
+    def add(self, token: int, status: RowStatus | int, phat: Iterable[tuple[int, int]] = ()) -> None:
+        """
+        One token with its row's status and its likeliest tokens, Sampled.phat(row): (token, probability times 2^32), likeliest first; entries with p = 0 end the list. Without phat the token was certain: a grammar or the engine forced it. BadInputError changes nothing.
+        """
+
+    @property
+    def marked_tokens(self) -> int:
+        """Of its tokens, those that the key chose."""
+
+    def __len__(self) -> int: ...
+
+    def __repr__(self) -> str: ...
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str:
+        """Raises TypeError: it holds secrets."""
+
+class LedgerState:
+    """How a ledger is doing."""
+
+    @property
+    def appended(self) -> int:
+        """The last ticket."""
+
+    @property
+    def durable(self) -> int:
+        """Tickets up to this one are on the disk."""
+
+    @property
+    def refused(self) -> int:
+        """Responses for which the queue had no room."""
+
+    @property
+    def queued_bytes(self) -> int: ...
+
+    @property
+    def records(self) -> int:
+        """In the ledger, since it was made."""
+
+    @property
+    def error(self) -> str:
+        """Why writing fails just now; empty when it does not."""
+
+class Ledger:
+    """
+    An issuance ledger that this process writes (specs/ledger.md); `heirmark ledger new`, or make_ledger, made its folder. Any thread may append. A context manager, which closes it.
+    """
+
+    @staticmethod
+    def open(folder: str | os.PathLike, *, model: str, key_id: str = '', config_digest: str = '', queue_bytes: int = 268435456, linger: float = 0.02, checkpoint_every: float = 3600.0) -> Ledger:
+        """
+        Opens it to write. model: ASCII, 1 to 256 characters. key_id: Subkeys.key_id; empty if nothing is marked. config_digest: SHA-256 of how the model is served, hex. queue_bytes: of responses that are not on the disk; more are refused. linger: seconds that the first response of a batch waits for others. checkpoint_every: seconds, 1 to 86,400.
+
+        BadInputError: no ledger there. KeyAccessError: no permission. IOFailureError: another server has it open.
+        """
+
+    def append(self, issued: Issued) -> int:
+        """
+        Takes a response into the queue and returns its ticket. Never waits for the disk. IOFailureError: the queue is full, and the message says why; the response stays as it was, and the ledger counts it.
+        """
+
+    def wait(self, ticket: int, seconds: float = 10.0) -> None:
+        """
+        Waits until that ticket, and all before it, is on the disk; IOFailureError after the time, with what fails.
+        """
+
+    @property
+    def state(self) -> LedgerState: ...
+
+    @property
+    def id(self) -> str:
+        """16 hex digits."""
+
+    def close(self, seconds: float = 60.0) -> None:
+        """
+        Writes what is queued and a last checkpoint, and lets the ledger go. IOFailureError says how many responses are lost. A second call does nothing.
+        """
+
+    def __enter__(self) -> Ledger: ...
+
+    def __exit__(self, *args: object) -> None: ...
+
+    def __repr__(self) -> str: ...
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str:
+        """Raises TypeError: it holds secrets."""
+
+class LedgerCheck:
+    """What verify_ledger found. `problems` is empty for a good ledger."""
+
+    @property
+    def problems(self) -> list[str]: ...
+
+    @property
+    def records(self) -> int: ...
+
+    @property
+    def responses(self) -> int: ...
+
+    @property
+    def tokens(self) -> int: ...
+
+    @property
+    def marked_tokens(self) -> int: ...
+
+    @property
+    def lost(self) -> int: ...
+
+    @property
+    def purged(self) -> int: ...
+
+    @property
+    def checkpoints(self) -> int: ...
+
+    @property
+    def covered(self) -> int:
+        """Records under the last checkpoint."""
+
+    @property
+    def opened(self) -> int:
+        """Sealed parts that were opened and fit their digests."""
+
+    @property
+    def root(self) -> str:
+        """Of all records, hex."""
+
+    def __repr__(self) -> str: ...
+
+def make_ledger(folder: str | os.PathLike, store: Keystore) -> str:
+    """
+    Makes the folder of a new issuance ledger and puts the secret that opens its responses into the keystore. Returns its id.
+    """
+
+def verify_ledger(folder: str | os.PathLike, *, store: Keystore | None = None, published: _Sequence[str] = ()) -> LedgerCheck:
+    """
+    Recomputes a ledger (specs/ledger.md, "What a reader checks"); a server may be writing. store: opens the sealed parts too. published: checkpoints that were kept, which it must still fit.
+    """

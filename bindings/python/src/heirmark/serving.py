@@ -3,17 +3,19 @@ made, and the counters.
 
 The configuration is one JSON file; the environment variable HEIRMARK_CONFIG names it:
 
-    {"subkeys": "subkeys.json", "account": "default", "policy": "fail-closed"}
+    {"subkeys": "subkeys.json", "account": "default", "policy": "fail-closed", "ledger": "ledger", "model": "acme-70b"}
 
 subkeys   what `heirmark key export-subkey` wrote; a path relative to the configuration's folder. The file that holds a secret is this one, never the configuration.
 account   whose issuance subkey is used where a request names none; by default the key's first.
 policy    what happens to a request or token that should be marked and cannot be: "fail-closed", the default, raises, so that the engine fails the request;
           "serve-unmarked-and-count" leaves it to the engine's own sampling. Both are counted.
-ledger    folder of the issuance ledger. Needs a recorder (Service).
+ledger    folder of the issuance ledger (`heirmark ledger new`): every marked response is recorded there. Under "fail-closed" no request begins while the ledger cannot write.
+model     the model's name in the ledger, ASCII; by default "unnamed".
 """
 
 import dataclasses
 import enum
+import hashlib
 import json
 import os
 import threading
@@ -43,6 +45,8 @@ class Config:
     account: str | None = None
     policy: Policy = Policy.FAIL_CLOSED
     ledger: Path | None = None
+    model: str = "unnamed"
+    digest: str = dataclasses.field(default="", compare=False)  # SHA-256 of the file, hex: what the ledger says of how the model was served
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Config":
@@ -53,7 +57,8 @@ class Config:
             return heirmark.BadInputError(f"{path}: {what}")
 
         try:
-            members = json.loads(path.read_text("utf-8"), object_pairs_hook=lambda pairs: _without_twins(pairs, bad))
+            data = path.read_bytes()
+            members = json.loads(data.decode("utf-8"), object_pairs_hook=lambda pairs: _without_twins(pairs, bad))
         except PermissionError as error:
             raise heirmark.KeyAccessError(f"{path}: {error.strerror}") from None
         except OSError as error:
@@ -64,7 +69,7 @@ class Config:
             raise bad(f"line {error.lineno}: {error.msg}") from None
         if not isinstance(members, dict):
             raise bad("expected an object")
-        if unknown := sorted(members.keys() - {field.name for field in dataclasses.fields(cls)}):
+        if unknown := sorted(members.keys() - {field.name for field in dataclasses.fields(cls) if field.name != "digest"}):
             raise bad(f'unknown member "{unknown[0]}"')
         for name, value in members.items():
             if not isinstance(value, str) or not value:
@@ -78,7 +83,8 @@ class Config:
         except ValueError:
             raise bad('member "policy": expected "' + '" or "'.join(p.value for p in Policy) + '"') from None
         ledger = members.get("ledger")
-        return cls(path.parent / members["subkeys"], members.get("account"), policy, path.parent / ledger if ledger else None)
+        return cls(path.parent / members["subkeys"], members.get("account"), policy, path.parent / ledger if ledger else None,
+                   members.get("model", "unnamed"), hashlib.sha256(data).hexdigest())
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Config":
@@ -99,7 +105,7 @@ def _without_twins(pairs: list[tuple[str, Any]], bad: Callable[[str], Exception]
 class Counters:
     """Counts by name, for a server's metrics; any thread may add and read.
 
-    requests.marked, requests.opted-out, requests.REASON; tokens.marked (window), tokens.issued, tokens.unmarked (greedy), tokens.REASON; restarts. A REASON
+    responses.unrecorded: the ledger had no room; requests.marked, requests.opted-out, requests.REASON; tokens.marked (window), tokens.issued, tokens.unmarked (greedy), tokens.REASON; restarts. A REASON
     says why a mark that should have been made was not: unknown-account, bad-parameter, unsupported-NAME, no-finite-logit, infinite-logit.
     """
 
@@ -143,8 +149,45 @@ class Recorder(Protocol):
     tokens the engine replaced ends and begins again."""
 
     def begin(self, request: Request) -> None: ...
-    def token(self, request: Request, token: int, phat: list[tuple[int, int]]) -> None: ...
+    def token(self, request: Request, token: int, status: int, phat: list[tuple[int, int]]) -> None: ...
     def end(self, request: Request) -> None: ...
+
+
+class LedgerRecorder:
+    """Records into an issuance ledger. Never waits for the disk."""
+
+    def __init__(self, ledger: heirmark.Ledger, counters: "Counters", policy: Policy) -> None:
+        self._ledger, self._counters, self._policy = ledger, counters, policy
+        self._lock = threading.Lock()
+        self._issued: dict[int, heirmark.Issued] = {}
+
+    def begin(self, request: Request) -> None:
+        """Under fail-closed IOFailureError while the ledger cannot write: a response that could not be recorded is not begun."""
+        error = self._ledger.state.error
+        if error and self._policy is Policy.FAIL_CLOSED:
+            self._counters.add("requests.ledger-fails")
+            raise heirmark.IOFailureError(f"this request cannot be recorded: {error}")
+        issued = heirmark.Issued(request.sequence.request_id, request.account, request.prompt + request.tokens)
+        with self._lock:
+            self._issued[id(request)] = issued
+
+    def token(self, request: Request, token: int, status: int, phat: list[tuple[int, int]]) -> None:
+        self._issued[id(request)].add(token, status, phat)
+
+    def end(self, request: Request) -> None:
+        """What has been given out is recorded, or counted by the ledger as lost."""
+        with self._lock:
+            issued = self._issued.pop(id(request), None)
+        if issued is None or len(issued) == 0:
+            return
+        try:
+            self._ledger.append(issued)
+        except heirmark.IOFailureError:
+            self._counters.add("responses.unrecorded")
+
+    def close(self, seconds: float = 60.0) -> None:
+        """Writes what is queued. IOFailureError says what is lost."""
+        self._ledger.close(seconds)
 
 
 # A row's statuses that are as they should be: unmarked is what greedy search gives.
@@ -159,16 +202,18 @@ class Service:
     """A server's sampler, its live requests and its counters. Requests are begun and ended, and rows sampled, by any thread; one request is one thread's at a time."""
 
     def __init__(self, config: Config, *, vocab_size: int, max_rows: int = 1024, device: str = "cpu", threads: int = 1, recorder: Recorder | None = None) -> None:
-        """vocab_size, max_rows, device and threads are the Sampler's. recorder: told of every token, with its 16 likeliest; needed where the configuration names a
-        ledger. The subkeys file is read and the sampler made now, so that a server with a bad configuration does not start: errors as Subkeys.read and Sampler."""
-        if config.ledger is not None and recorder is None:
-            raise heirmark.UsageError("the configuration names a ledger, and this integration was given no recorder")
+        """vocab_size, max_rows, device and threads are the Sampler's. recorder: told of every token, with its 16 likeliest; by default one of the ledger that the
+        configuration names, if it names one. The subkeys file is read and the sampler made now, so that a server with a bad configuration does not start: errors as Subkeys.read and Sampler."""
         keys = heirmark.Subkeys.read(config.subkeys)
         if config.account is not None and config.account not in keys.accounts:
             raise heirmark.KeyAccessError(f'{config.subkeys}: no account "{config.account}", which the configuration names')
         self.config = config
         self.counters = Counters()
         self.sampler = heirmark.Sampler(keys, vocab_size=vocab_size, max_rows=max_rows, device=device, threads=threads)
+        self._ledger: LedgerRecorder | None = None
+        if recorder is None and config.ledger is not None:
+            ledger = heirmark.Ledger.open(config.ledger, model=config.model, key_id=keys.key_id, config_digest=config.digest)
+            recorder = self._ledger = LedgerRecorder(ledger, self.counters, config.policy)
         self._recorder = recorder
         self._lock = threading.Lock()
         self._requests: dict[Hashable, Request] = {}
@@ -217,9 +262,14 @@ class Service:
             if key in self._requests:
                 raise heirmark.UsageError(f"a request {key!r} is live")
             self._requests[key] = request
-        self.counters.add(f"requests.{reason or 'marked'}")
         if self._recorder and request.marked:
-            self._recorder.begin(request)
+            try:
+                self._recorder.begin(request)
+            except heirmark.Error:
+                with self._lock:
+                    del self._requests[key]
+                raise
+        self.counters.add(f"requests.{reason or 'marked'}")
         return request
 
     def get(self, key: Hashable) -> Request | None:
@@ -236,6 +286,15 @@ class Service:
         if self._recorder and request.marked:
             self._recorder.end(request)
 
+    def close(self, seconds: float = 60.0) -> None:
+        """Ends all requests and closes the ledger, if the configuration names one; IOFailureError says how many responses are lost."""
+        with self._lock:
+            live = list(self._requests.values())
+        for request in live:
+            self.end(request)
+        if self._ledger is not None:
+            self._ledger.close(seconds)
+
     def live(self) -> int:
         """How many requests are live."""
         with self._lock:
@@ -249,6 +308,9 @@ class Service:
         if tokens[:known] == request.tokens:
             if request.sequence is not None:
                 request.sequence.accept(tokens[known:])
+                if self._recorder:
+                    for token in tokens[known:]:
+                        self._recorder.token(request, token, heirmark.RowStatus.UNMARKED, [])
             request.tokens += tokens[known:]
             return
         if request.sequence is not None and self._recorder:
@@ -284,7 +346,7 @@ class Service:
             tokens[i] = token
             requests[i].tokens.append(token)
             if self._recorder:
-                self._recorder.token(requests[i], token, out.phat(at))
+                self._recorder.token(requests[i], token, status, out.phat(at))
         if fault and self.config.policy is Policy.FAIL_CLOSED:
             raise heirmark.BadInputError(f"a token could not be marked: {fault}")
         return tokens
