@@ -263,7 +263,7 @@ void apply(struct llama_sampler* sampler, llama_token_data_array* candidates) {
   Context& context = *static_cast<Context*>(sampler->ctx);
   State& state = context.state;
   state.stopping = false;
-  state.failure = HEIRMARK_LLAMA_NO_FAILURE;
+  if (state.report.stopped == 0) state.failure = HEIRMARK_LLAMA_NO_FAILURE;
   if (candidates->size == 0 || candidates->data == nullptr) {
     state.pending = false;
     candidates->selected = -1;  // as llama_sampler_init_dist: there is no place for stop_token
