@@ -136,7 +136,7 @@ void select_stop_token(Context& context, llama_token_data_array& candidates) noe
   candidates.sorted = true;
 }
 
-/// The dense row of the vocabulary. Between calls it is all absent, so that a short list of candidates costs what it is long.
+/// The dense row of the vocabulary. Between calls it is all absent, so that a short list of candidates costs no more than its length.
 std::vector<float>& dense_row(std::size_t vocab_size) {
   thread_local std::vector<float> row;
   if (row.size() < vocab_size) row.resize(vocab_size, kAbsent);
@@ -161,6 +161,10 @@ class Scattered {
   Scattered(const Scattered&) = delete;
   Scattered& operator=(const Scattered&) = delete;
   ~Scattered() {
+    if (candidates_.size > vocab_size_ / 4) {
+      std::fill_n(row_.begin(), vocab_size_, kAbsent);
+      return;
+    }
     for (std::size_t i = 0; i < candidates_.size; ++i)
       if (known(candidates_.data[i].id)) row_[static_cast<std::size_t>(candidates_.data[i].id)] = kAbsent;
   }

@@ -257,6 +257,15 @@ TEST_CASE("A clone goes on as its original would, and neither disturbs the other
     CHECK(report_of(twin).foreign == 0);
     CHECK(report_of(mark).position == 10);
   }
+  SECTION("after the prompt, before the first draw") {
+    const MarkPtr prompted = make_mark(library, defaults(), 4);
+    accept_all(prompted, {1, 2});
+    const MarkPtr twin(llama_sampler_clone(prompted.get()));
+    for (std::uint64_t i = 0; i < 10; ++i) REQUIRE(step(twin, Candidates(logits_of(i))) == step(prompted, Candidates(logits_of(i))));
+    llama_sampler_copy(make_mark(library, defaults(), 9).get(), twin.get());
+    CHECK(report_of(twin).position == 0);
+    CHECK(std::memcmp(report_of(twin).request_id, request(9).data(), sizeof(RequestId)) == 0);
+  }
   SECTION("with an end of its own") {
     MarkPtr twin(llama_sampler_clone(mark.get()));
     std::vector<llama_token> first, second;

@@ -1,8 +1,9 @@
 """A language model in llama.cpp, marked: `heirmark detect` finds the mark with the key's opening, another key's opening sees nothing, and neither sees anything in
 what llama.cpp's own sampler drew in the same run.
 
-p-values are exact, so a text without the mark has log10 p below -9 with a chance of at most 1e-9. The marked text has about 2,400 tokens: in 800 tokens of the 270M model
-log10 p was -20 (sd some 3), so -25 in three times as many leaves more than 10 sd.
+p-values are exact, so a text without the mark has log10 p below -9 with a chance of at most 1e-9; request ids are random, so there is no seed. The marked text has about 2,400
+tokens: of a 270M model that gave log10 p = -87, with a standard deviation of about 7 (900 pairs, each with a score of mean 1.5), so the limit of -25 is some nine of them away.
+One thread of llama.cpp's: several spin while they wait for each other, which on a machine with other work takes for ever.
 """
 import json
 import os
@@ -55,7 +56,7 @@ def main():
         key(folder, "export-subkey", "acme/2026-11", "-o", "subkeys.json")
         for truncate in ("engine", "heirmark"):
             run = subprocess.run([os.environ["SERVE"], os.path.abspath(model), "subkeys.json", "-o", "marked.jsonl", "--unmarked", "unmarked.jsonl", "--responses", "6", "--length",
-                                  "100", "--truncate", truncate], cwd=folder, capture_output=True, text=True)
+                                  "100", "--threads", "1", "--truncate", truncate], cwd=folder, capture_output=True, text=True)
             if run.returncode != 0:
                 sys.exit(run.stderr)
             lines = run.stderr.splitlines()[-3:]
