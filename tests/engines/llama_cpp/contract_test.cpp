@@ -337,12 +337,12 @@ TEST_CASE("Drafts: what llama-server accepts of a draft is what it would have sa
 }
 
 TEST_CASE("reset begins a response without a prompt, under a new request id unless nothing was drawn under the old one") {
-  const LibraryPtr library = make_library();
+  const LibraryPtr library = make_library(heirmark::profiles::tournament_2026_11());  // its window is the longest
   const MarkPtr mark = make_mark(library, defaults(), 6);
   accept_all(mark, {9, 9, 9});
   llama_sampler_reset(mark.get());
   CHECK(std::memcmp(report_of(mark).request_id, request(6).data(), sizeof(RequestId)) == 0);
-  Reference reference(heirmark::profiles::standard_2026_11(), 6, std::vector<std::uint32_t>{1});
+  Reference reference(heirmark::profiles::tournament_2026_11(), 6, std::vector<std::uint32_t>{1});
   accept_all(mark, {1});
   for (std::uint64_t i = 0; i < 5; ++i) REQUIRE(step(mark, Candidates(logits_of(i))) == static_cast<llama_token>(reference.next(logits_of(i), {}).token));
 
@@ -355,6 +355,11 @@ TEST_CASE("reset begins a response without a prompt, under a new request id unle
     std::memcpy(id.data(), report.request_id, id.size());
     CHECK(seen.insert(id).second);
     Candidates(logits_of(1)).drawn_by(mark.get());  // drawn is enough: what was seen of it must not be used twice
+  }
+  SECTION("an id that was given after draws is unused too") {
+    REQUIRE(heirmark_llama_begin(mark.get(), request(8).data()) == HEIRMARK_OK);
+    llama_sampler_reset(mark.get());
+    CHECK(std::memcmp(report_of(mark).request_id, request(8).data(), sizeof(RequestId)) == 0);
   }
   SECTION("what was drawn and then undone counts as drawn") {
     const MarkPtr again = make_mark(library, defaults(), 7);
@@ -519,7 +524,12 @@ TEST_CASE("Where nothing can be taken the stop token is selected, under either p
       options.policy = policy;
       options.keep_steps = 1;
       const MarkPtr mark = make_mark(library, options, 10);
-      for (int again = 0; again < 2; ++again) CHECK(Candidates(std::vector<float>(kVocab, nothing)).drawn_by(mark.get()) == kStop);
+      for (int again = 0; again < 2; ++again) {
+        Candidates dead(std::vector<float>(kVocab, nothing));
+        CHECK(dead.drawn_by(mark.get()) == kStop);
+        CHECK(dead.array.size == 1);  // whoever looks at the candidates afterwards sees that one
+        CHECK(dead.data[0].p == 1.0f);
+      }
       llama_sampler_accept(mark.get(), kStop);
       heirmark_llama_report report = report_of(mark);
       CHECK(report.failures == 1);
