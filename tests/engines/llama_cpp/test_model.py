@@ -1,8 +1,9 @@
 """A language model in llama.cpp, marked: `heirmark detect` finds the mark with the key's opening, another key's opening sees nothing, and neither sees anything in
 what llama.cpp's own sampler drew in the same run.
 
-p-values are exact, so a text without the mark has log10 p below -9 with a chance of at most 1e-9; request ids are random, so there is no seed. The marked text has about 2,400
-tokens: of a 270M model that gave log10 p = -87, with a standard deviation of about 7 (900 pairs, each with a score of mean 1.5), so the limit of -25 is some nine of them away.
+p-values are exact, so a text without the mark has log10 p below -9 with a chance of at most 1e-9; request ids are random, so there is no seed. The marked texts have about 2,400
+tokens each: of a 270M model those that llama.cpp truncated gave log10 p = -87, those that heirmark truncated (after the temperature, which leaves less) -59, with a standard deviation of
+about 7. The limit of -12 is more than six of them above the weaker.
 One thread of llama.cpp's: several spin while they wait for each other, which on a machine with other work takes for ever.
 """
 import json
@@ -13,7 +14,7 @@ import sys
 import tempfile
 
 SKIP = 77
-LIMIT = -9.0
+LIMIT, MARKED = -9.0, -12.0
 
 
 def skip(reason):
@@ -69,7 +70,7 @@ def main():
             window, issuance, failures = (int(word.split()[-1]) for word in lines[2].split(" (")[0].split(", "))
             assert window + issuance == generated and window > 0 and issuance > 0 and failures == 0, lines[2]
             assert generated > 1500, generated
-            assert found["marked", "2026-11"] < -25, found
+            assert found["marked", "2026-11"] < MARKED, found
             assert min(p for which, p in found.items() if which != ("marked", "2026-11")) > LIMIT, found
 
 
