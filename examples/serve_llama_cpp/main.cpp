@@ -2,6 +2,7 @@
 // own last sampler too, turn by turn, and says what either takes.
 //
 //   serve_llama_cpp MODEL.gguf SUBKEYS.json -o marked.jsonl [--unmarked FILE] [options]
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
