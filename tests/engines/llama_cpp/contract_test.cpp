@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <latch>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -736,22 +737,24 @@ TEST_CASE("Vocabularies of two samplers and several threads do not meet") {
   const LibraryPtr large = make_library(), small = make_library(heirmark::profiles::standard_2026_11(), 100);
   heirmark_llama_options small_options = defaults();
   small_options.vocab_size = 100;
-  const auto run = [&](std::uint8_t id) {
-    const MarkPtr a = make_mark(large, defaults(), id), b = make_mark(small, small_options, id);
+  std::vector<std::vector<float>> rows;
+  for (std::uint64_t i = 0; i < 10; ++i) rows.push_back(logits_of(i));
+  const auto run = [&](const MarkPtr& a, const MarkPtr& b) {
     std::vector<llama_token> out;
-    for (std::uint64_t i = 0; i < 30; ++i) {
-      out.push_back(step(a, Candidates(logits_of(i))));
-      std::vector<float> few = logits_of(i);
-      few.resize(100);
-      out.push_back(step(b, Candidates(few, Order::reversed, 100)));
+    for (std::size_t i = 0; i < 1000; ++i) {
+      out.push_back(step(a, Candidates(rows[i % 10])));
+      out.push_back(step(b, Candidates(std::vector<float>(rows[i % 10].begin(), rows[i % 10].begin() + 100), Order::reversed, 100)));
     }
     return out;
   };
-  const std::vector<llama_token> first = run(20), second = run(21);
+  const auto marks = [&](std::uint8_t id) { return std::array{make_mark(large, defaults(), id), make_mark(small, small_options, id)}; };
+  const auto alone = marks(20), other = marks(21), again = marks(20), beside = marks(21);
+  const std::vector<llama_token> first = run(alone[0], alone[1]), second = run(other[0], other[1]);
   CHECK(first != second);
   for (std::size_t i = 1; i < first.size(); i += 2) REQUIRE(first[i] < 100);
   std::vector<llama_token> a, b;
-  std::thread one([&] { a = run(20); }), two([&] { b = run(21); });
+  std::latch start(2);
+  std::thread one([&] { start.arrive_and_wait(), a = run(again[0], again[1]); }), two([&] { start.arrive_and_wait(), b = run(beside[0], beside[1]); });
   one.join();
   two.join();
   CHECK(a == first);
