@@ -79,7 +79,8 @@ class Verifier {
       if (checkpoint->size != select->number(0) || checkpoint->size == 0) { problem(name + ": is of " + std::to_string(checkpoint->size)); continue; }
       if (checkpoint->time < before) problem(name + ": is earlier than the one before it");
       before = checkpoint->time;
-      checkpoints_.emplace(checkpoint->size, *std::move(checkpoint));
+      const std::uint64_t size = checkpoint->size;
+      checkpoints_.emplace(size, *std::move(checkpoint));
     }
   }
 
