@@ -58,6 +58,7 @@ void bind_writing(nb::module_& module) {
            nb::sig("def add(self, token: int, status: RowStatus | int, phat: collections.abc.Iterable[tuple[int, int]] = ()) -> None"),
            "One token with its row's status and its likeliest tokens, Sampled.phat(row): (token, probability times 2^32), likeliest first; entries with p = 0 end the list. Without phat the token was certain: "
            "a grammar or the engine forced it. BadInputError changes nothing.")
+      .def("truncate", &Issued::truncate, "tokens"_a, "Forgets all tokens but the first `tokens`: the engine took them back.")
       .def_prop_ro("marked_tokens", &Issued::marked_tokens, "Of its tokens, those that the key chose.")
       .def("__len__", &Issued::tokens)
       .def("__repr__", [](const Issued& self) { return "<heirmark.Issued, " + std::to_string(self.tokens()) + " tokens>"; });

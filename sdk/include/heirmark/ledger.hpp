@@ -63,6 +63,9 @@ class Issued {
   /// `bad_input` changes nothing.
   [[nodiscard]] Result<void> add(TokenId token, RowStatus status, std::span<const IssuedToken> top);
 
+  /// Forgets all tokens but the first `tokens`: an engine took them back. More than there are changes nothing.
+  void truncate(std::uint32_t tokens) noexcept;
+
   [[nodiscard]] std::uint32_t tokens() const noexcept;         ///< added so far
   [[nodiscard]] std::uint32_t marked_tokens() const noexcept;  ///< of them, those that the key chose
   [[nodiscard]] std::size_t bytes() const noexcept;            ///< memory that it holds
