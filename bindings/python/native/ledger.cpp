@@ -103,7 +103,7 @@ void bind_writing(nb::module_& module) {
       }, "seconds"_a = 60.0, "Writes what is queued and a last checkpoint, and lets the ledger go. IOFailureError says how many responses are lost. A second call does nothing.")
       .def("__enter__", [](nb::object self) { return self; }, nb::sig("def __enter__(self) -> Ledger"))
       .def("__exit__", [](Ledger& self, const nb::args&) { unlocked([&] { take(self.close()); }); }, nb::sig("def __exit__(self, *args: object) -> None"))
-      .def("__repr__", [](const Ledger& self) { return "<heirmark.Ledger " + (self.info().id.empty() ? "closed" : self.info().id) + ">"; });
+      .def("__repr__", [](const Ledger& self) { return "<heirmark.Ledger " + (self.is_open() ? self.info().id : std::string("closed")) + ">"; });
   never_pickled(ledger, "a Ledger is this process's and is not pickled or copied: open it where it is written");
 }
 

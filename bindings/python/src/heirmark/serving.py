@@ -185,7 +185,7 @@ class LedgerRecorder:
             return
         try:
             self._ledger.append(issued)
-        except heirmark.IOFailureError:
+        except (heirmark.IOFailureError, heirmark.UsageError):  # full, or closed meanwhile
             self._counters.add("responses.unrecorded")
 
     def close(self, seconds: float = 60.0) -> None:
@@ -324,7 +324,11 @@ class Service:
             request.sequence = self.sampler.begin(prompt=request.prompt + tokens, account=request.account)
             self.counters.add("restarts")
             if self._recorder:
-                self._recorder.begin(request)
+                try:
+                    self._recorder.begin(request)
+                except heirmark.Error:
+                    request.sequence, request.reason = None, "ledger-fails"
+                    raise
 
     # ---- Tokens
 
