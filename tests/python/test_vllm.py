@@ -273,14 +273,22 @@ class TestTokens:
             engine.step([call])
         del call.output[2:]
         engine.step([call])
-        assert request.prompt == [7, 8] + call.output[:2] and len(call.output) == 3 and processor.counters.snapshot()["restarts"] == 1
+        assert request.tokens == call.output[:2] and len(call.output) == 3 and processor.counters.snapshot()["restarts"] == 1
         engine.step([call])
-        assert request is processor._rows[0].request and request.tokens == call.output[2:3]
+        assert request is processor._rows[0].request and request.tokens == call.output[:3] and request.sequence.position == 1
+
+    def test_what_came_with_tokens_and_lost_some(self, start):
+        """A request that joins in the middle goes on as a response whose prompt is all that stands, also when the engine takes some of that back."""
+        processor = start()
+        call, engine = Call(1, [7, 8], sampling(), length=40), Engine(processor)
+        call.output[:] = [20, 21, 22]
+        engine.step([call])
+        engine.step([call])
+        assert processor.begun[0].prompt == [7, 8, 20, 21, 22] and processor.begun[0].tokens == call.output[3:4]
         del call.output[1:]
         engine.step([call])
-        assert processor._rows[0].request is processor.begun[1] and processor.begun[1].prompt == [7, 8] + call.output[:1]
         engine.step([call])
-        assert processor.begun[1].tokens == call.output[1:2]
+        assert processor._rows[0].request is processor.begun[1] and processor.begun[1].prompt == [7, 8, 20] and processor.begun[1].tokens == call.output[1:2]
 
 
 class TestRequests:

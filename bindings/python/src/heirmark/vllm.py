@@ -294,10 +294,7 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
             row.request = self._begin(row.params, request.prompt[:len(request.prompt) - row.before] + row.output)
             row.before = now
         elif now != known:
-            told = row.output[row.before:]
-            self._service.sync(request, told)
-            if request.tokens != told:  # a new response
-                row.before = now
+            self._service.sync(request, row.output[row.before:])
 
     # ---- Tokens
 
