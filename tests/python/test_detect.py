@@ -130,8 +130,9 @@ def test_progress_and_stopping(key, texts):
 
 def test_ctrl_c(key, texts):
     """A signal's exception ends the work, as in any Python program."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
     timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
-    many = texts[1] * 1 + [{"tokens": np.random.default_rng(i).integers(0, VOCAB, 2000)} for i in range(40)]
+    many = texts[1] + [{"tokens": np.random.default_rng(i).integers(0, VOCAB, 2000)} for i in range(40)]
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -139,6 +140,7 @@ def test_ctrl_c(key, texts):
                 heirmark.detect(many, key.opening, decoys=4095)
     finally:
         timer.cancel()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_detection_lets_others_run(key, texts):

@@ -73,14 +73,14 @@ class TestKeystore:
         assert {s.name for s in key.store.signers()} >= {"signer-ed25519", "signer-p256"}
 
     def test_argon2_lets_others_run(self, tmp_path):
-        """While the passphrase is hashed (half a second at least here), this thread goes on."""
+        """While the passphrase is hashed (some tenths of a second), this thread goes on."""
         store = threading.Thread(target=lambda: heirmark.Keystore.create(tmp_path / "keys", "x", opslimit=4, memlimit=256 << 20))
         ran = 0
         store.start()
         while store.is_alive():
             ran += 1
             store.join(0.001)
-        assert ran > 20
+        assert ran > 5
         assert heirmark.Keystore.exists(tmp_path / "keys") and not heirmark.Keystore.exists(tmp_path)
 
 

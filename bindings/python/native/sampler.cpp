@@ -571,7 +571,7 @@ void bind_sampler(nb::module_& module) {
            [](PySampler* self, const PySubkeys& keys, std::uint32_t vocab_size, std::uint32_t max_rows, const std::string& device, bool truncation, bool log_probs, unsigned threads) {
              new (self) PySampler(make_sampler(keys, vocab_size, max_rows, device, truncation, log_probs, threads));
            },
-           "keys"_a, nb::kw_only(), "vocab_size"_a, "max_rows"_a = 1024, "device"_a = "auto", "truncation"_a = true, "log_probs"_a = false, "threads"_a = 1,
+           "keys"_a, nb::kw_only(), "vocab_size"_a, "max_rows"_a = 1024, "device"_a = "cpu", "truncation"_a = true, "log_probs"_a = false, "threads"_a = 1,
            "vocab_size: ids from 0 to vocab_size - 1 take part; columns behind them are padding; at most 2^20. max_rows: the largest batch, at most 65,536. device: \"cpu\", \"cuda\", "
            "\"cuda:N\", or \"auto\": cuda where the build and the machine have it. truncation: may rows ask for top-k, top-p or min-p? Without it a device needs less memory, and a row that asks "
            "has status BAD_PARAMETER. log_probs: compute Sampled.log_prob. threads: CPU threads of one call, 1 to 1024; tokens do not depend on it.\n\n"

@@ -460,7 +460,7 @@ class Sampler:
     Logits are any array that DLPack or the buffer protocol hands over (NumPy, PyTorch, JAX, CuPy), read where they are: float32, bfloat16 or float16, of the shape [rows, columns] with at least vocab_size columns; rows may lie apart, a row's columns may not. [columns] is one row.
     """
 
-    def __init__(self, keys: Subkeys, *, vocab_size: int, max_rows: int = 1024, device: str = 'auto', truncation: bool = True, log_probs: bool = False, threads: int = 1) -> None:
+    def __init__(self, keys: Subkeys, *, vocab_size: int, max_rows: int = 1024, device: str = 'cpu', truncation: bool = True, log_probs: bool = False, threads: int = 1) -> None:
         """
         vocab_size: ids from 0 to vocab_size - 1 take part; columns behind them are padding; at most 2^20. max_rows: the largest batch, at most 65,536. device: "cpu", "cuda", "cuda:N", or "auto": cuda where the build and the machine have it. truncation: may rows ask for top-k, top-p or min-p? Without it a device needs less memory, and a row that asks has status BAD_PARAMETER. log_probs: compute Sampled.log_prob. threads: CPU threads of one call, 1 to 1024; tokens do not depend on it.
 

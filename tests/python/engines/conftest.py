@@ -1,5 +1,0 @@
-"""The tests of engines use the helpers of the folder above."""
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
