@@ -174,8 +174,8 @@ if __name__ == "__main__":
     from vllm import LLM, SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
     from test_engine import MODEL, _counts
-    # Prompts in chunks of 24 tokens, and a cache that holds four of the sixteen responses: preemption.
-    llm = LLM(MODEL, dtype="bfloat16", enforce_eager=True, max_model_len=512, max_num_seqs=16, max_num_batched_tokens=24, num_gpu_blocks_override=int(os.environ["BLOCKS"]), enable_prefix_caching=True)
+    # Prompts in chunks of 24 tokens, and a cache that holds some of the sixteen responses: preemption.
+    llm = LLM(MODEL, dtype="bfloat16", enforce_eager=True, max_model_len=256, max_num_seqs=16, max_num_batched_tokens=24, num_gpu_blocks_override=int(os.environ["BLOCKS"]), enable_prefix_caching=True)
     def tokens(outs):
         return [[list(o.prompt_token_ids), list(c.token_ids), c.finish_reason] for o in outs for c in o.outputs]
     common = [2] + [1000 + 13 * i for i in range(60)]
@@ -194,7 +194,7 @@ def test_chunks_preemption_and_grammars(key, tmp_path):
     """LLM(...) offline: no token that was served is uncounted, none that was thrown away is counted, and no response starts again."""
     script, result, log = tmp_path / "offline.py", tmp_path / "result.json", tmp_path / "log"
     script.write_text(OFFLINE)
-    environment = {**os.environ, VARIABLE: str(key.config), "HERE": str(pathlib.Path(__file__).parent), "RESULT": str(result), "BLOCKS": os.environ.get("HEIRMARK_VLLM_BLOCKS", "16"),
+    environment = {**os.environ, VARIABLE: str(key.config), "HERE": str(pathlib.Path(__file__).parent), "RESULT": str(result), "BLOCKS": os.environ.get("HEIRMARK_VLLM_BLOCKS", "40"),
                    "VLLM_ALLOW_INSECURE_SERIALIZATION": "1"}
     with log.open("wb") as out:
         assert subprocess.run([sys.executable, script], env=environment, stdout=out, stderr=subprocess.STDOUT, timeout=1500).returncode == 0, log.read_text(errors="replace")[-3000:]
