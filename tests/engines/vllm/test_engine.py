@@ -180,7 +180,7 @@ if __name__ == "__main__":
         return [[list(o.prompt_token_ids), list(c.token_ids), c.finish_reason] for o in outs for c in o.outputs]
     common = [2] + [1000 + 13 * i for i in range(60)]
     prompts = [{"prompt_token_ids": common + [5000 + i]} for i in range(16)]
-    long = llm.generate(prompts, SamplingParams(temperature=1.0, max_tokens=80, ignore_eos=True, seed=5), use_tqdm=False)
+    long = llm.generate(prompts, SamplingParams(temperature=1.0, max_tokens=70, ignore_eos=True), use_tqdm=False)
     after = llm.collective_rpc(_counts)[0]
     digits = llm.generate(prompts[:3], SamplingParams(temperature=1.0, max_tokens=12, structured_outputs=StructuredOutputsParams(regex="[0-9]{6}")), use_tqdm=False)
     n = llm.generate(prompts[:1], SamplingParams(temperature=1.0, n=4, max_tokens=12, ignore_eos=True, logprobs=2), use_tqdm=False)
@@ -199,10 +199,10 @@ def test_chunks_preemption_and_grammars(key, tmp_path):
     with log.open("wb") as out:
         assert subprocess.run([sys.executable, script], env=environment, stdout=out, stderr=subprocess.STDOUT, timeout=1500).returncode == 0, log.read_text(errors="replace")[-3000:]
     got, text = json.loads(result.read_text()), log.read_text(errors="replace")
-    assert all(len(tokens) == 80 for _, tokens, _ in got["long"])
+    assert all(len(tokens) == 70 for _, tokens, _ in got["long"])
     counts = got["after"]
     # The last response's last tokens may not be taken yet: an idle engine does not tell.
-    assert counts["requests.marked"] == 16 and 0 <= 1280 - counts["tokens.marked"] - counts["tokens.issued"] <= 16 and "restarts" not in counts, counts
+    assert counts["requests.marked"] == 16 and 0 <= 1120 - counts["tokens.marked"] - counts["tokens.issued"] <= 16 and "restarts" not in counts, counts
     print(got["counts"], "preempted" if re.search("preempt", text, re.I) else "no preemption seen")
     assert all(re.fullmatch("[0-9]{1,6}", digits) for digits in got["digits"])
     assert len(got["n"]) == 4 and len({tuple(tokens) for _, tokens, _ in got["n"]}) > 1
