@@ -95,6 +95,7 @@ def test_wrong_use(made):
     ledger.close()
     ledger.close()
     assert "closed" in repr(ledger)
+    issued.add(1, 2)
     with pytest.raises(heirmark.UsageError, match="closed"):
         ledger.append(issued)
 

@@ -5,7 +5,9 @@ import gc
 import json
 import logging
 import random
+import subprocess
 import sys
+import time
 import types
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 import heirmark
 import heirmark.vllm
 from heirmark.serving import VARIABLE, Config, Service
-from support import logits_of, subkeys_bytes
+from support import HEIRMARK, logits_of, subkeys_bytes
 
 VOCAB, COLUMNS, EOS = 211, 240, 3
 
@@ -468,7 +470,7 @@ class TestTheServer:
         heirmark.vllm.register()
         assert EngineArgs.create_engine_config is wrapped is not plain
 
-    @pytest.mark.parametrize(("members", "words"), [({"account": "pine"}, "pine"), ({"subkeys": "none.json"}, "none.json"), ({"policy": "open"}, "policy"), ({"ledger": "issued"}, "ledger")])
+    @pytest.mark.parametrize(("members", "words"), [({"account": "pine"}, "pine"), ({"subkeys": "none.json"}, "none.json"), ({"policy": "open"}, "policy")])
     def test_a_wrong_configuration_stops_it(self, start, monkeypatch, members, words):
         monkeypatch.setattr(heirmark.vllm, "_front", None)
         with pytest.raises(heirmark.Error, match=words) as error:
@@ -513,7 +515,7 @@ def test_draws_are_the_samples(start):
 
 def test_a_recorder_is_told_what_was_kept(start, tmp_path):
     told = []
-    recorder = types.SimpleNamespace(begin=lambda r: told.append(("begin", r.key)), token=lambda r, t, phat: told.append((t, phat)), end=lambda r: told.append(("end", r.key)))
+    recorder = types.SimpleNamespace(begin=lambda r: told.append(("begin", r.key)), token=lambda r, t, status, phat: told.append((t, phat)), end=lambda r: told.append(("end", r.key)))
     start()
     processor = heirmark.vllm.LogitsProcessor.__new__(heirmark.vllm.LogitsProcessor)
     processor._serve(Service(Config.read(tmp_path / "heirmark.json"), vocab_size=VOCAB, recorder=recorder), 64)
@@ -524,3 +526,47 @@ def test_a_recorder_is_told_what_was_kept(start, tmp_path):
     assert [t[0] for t in told][0] == "begin" and told[-1][0] == "end" and len(told) == 6
     for token, phat in told[1:-1]:
         assert token in [t for t, _ in phat] and len(phat) == 5
+
+
+class TestTheLedger:
+    """What was served stands in the ledger, once, whatever the batch did, and before anybody asks again."""
+
+    @pytest.fixture
+    def recorded(self, start, tmp_path):
+        store = heirmark.Keystore.create(tmp_path / "keys", "a passphrase", opslimit=1, memlimit=8192)
+        heirmark.make_ledger(tmp_path / "ledger", store)
+        processor = start(ledger="ledger", model="model-v")
+
+        def lines():
+            done = subprocess.run([HEIRMARK, "ledger", "export", tmp_path / "ledger", "-o", "-", "--keystore", tmp_path / "keys", "--passphrase-fd", "0"], input=b"a passphrase\n",
+                                  capture_output=True, check=False)
+            return [json.loads(line) for line in done.stdout.splitlines()]
+        return processor, lines, tmp_path
+
+    def test_has_what_was_served(self, recorded):
+        processor, lines, folder = recorded
+        engine = Engine(processor)
+        calls = [Call(n, [n, n + 1], sampling(top_k=20), length=3 + n % 4, chunks=1 + n % 2) for n in range(12)]
+        engine.run(calls, shuffle=random.Random(5))
+        processor.close()
+        assert sorted((line["prompt"], line["tokens"]) for line in lines()) == sorted((call.prompt, call.output) for call in calls)
+        assert heirmark.verify_ledger(folder / "ledger").problems == []
+
+    def test_an_engine_at_rest(self, recorded, monkeypatch):
+        processor, lines, _ = recorded
+        engine = Engine(processor)
+        call = Call(1, [1], sampling(), length=6)
+        for _ in range(3):
+            engine.step([call])
+        deadline = time.monotonic() + 20
+        while processor._service.counters.snapshot().get("tokens.marked", 0) + processor._service.counters.snapshot().get("tokens.issued", 0) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        while not (found := lines()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        first = list(call.output)
+        assert [line["tokens"] for line in found] == [first]
+        for _ in range(3):  # it was only slow: what follows is a response of its own
+            engine.step([call])
+        processor.close()
+        assert [(line["prompt"], line["tokens"]) for line in lines()] == [([1], first), ([1, *first], call.output[3:])]
+        assert len({line["request_id"] for line in lines()}) == 2

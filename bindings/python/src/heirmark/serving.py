@@ -136,6 +136,7 @@ class Request:
         self.account = account
         self.prompt = prompt
         self.tokens: list[int] = []
+        self.since = 0  # tokens that stood before its sequence began
 
     @property
     def marked(self) -> bool:
@@ -323,6 +324,20 @@ class Service:
         if self._recorder and request.marked:
             self._recorder.end(request)
 
+    def split(self, request: Request) -> None:
+        """For an engine that does not say when a response has ended: what it has by now is recorded as a response of its own. What follows, if anything does, is
+        another with a new request id, whose prompt is all that stands now."""
+        if not self._recorder or request.sequence is None or len(request.tokens) == request.since:
+            return
+        self._recorder.end(request)
+        request.since = len(request.tokens)
+        request.sequence = self.sampler.begin(prompt=request.prompt + request.tokens, account=request.account)
+        try:
+            self._recorder.begin(request)
+        except heirmark.Error:
+            request.sequence, request.reason = None, "ledger-fails"
+            raise
+
     def close(self, seconds: float = 60.0) -> None:
         """Ends all requests and closes the ledger, if the configuration names one; IOFailureError says how many responses are lost."""
         with self._lock:
@@ -353,7 +368,7 @@ class Service:
         if request.sequence is not None and self._recorder:
             request.tokens = os.path.commonprefix([request.tokens, tokens])  # what was issued of the response that ends here
             self._recorder.end(request)
-        request.tokens = tokens
+        request.tokens, request.since = tokens, len(tokens)
         if request.sequence is not None:
             request.sequence = self.sampler.begin(prompt=request.prompt + tokens, account=request.account)
             self.counters.add("restarts")

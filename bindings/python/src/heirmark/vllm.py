@@ -14,8 +14,10 @@ import dataclasses
 import functools
 import logging
 import math
+import multiprocessing.util
 import os
 import sys
+import threading
 import time
 from typing import Any
 
@@ -37,6 +39,7 @@ __all__ = ["LogitsProcessor", "check", "register"]
 _log = logging.getLogger("vllm.heirmark")
 _GREEDY_BELOW = 1e-5  # vLLM's own bound: vllm/v1/sample/sampler.py
 _REPORT_SECONDS = 60.0
+_REST_SECONDS = 2.0  # an engine that has a request to go on with calls far more often
 
 
 # ---- What a request asks for
@@ -105,8 +108,6 @@ class _Front:
         keys = heirmark.Subkeys.read(config.subkeys)
         if config.account is not None and config.account not in keys.accounts:
             raise heirmark.KeyAccessError(f'{config.subkeys}: no account "{config.account}", which the configuration names')
-        if config.ledger is not None:
-            raise heirmark.UsageError("the configuration names a ledger, which the vLLM integration does not write")
         return cls(config, keys.accounts, keys.profile.scheme)
 
 
@@ -181,6 +182,12 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
         self._left: dict[int, _Row] = {}  # by the identity of their output, oldest first
         self._most_left = 64 + 4 * max_rows
         self._reported: tuple[float, dict[str, int]] = (time.monotonic(), {})
+        self._busy = threading.Lock()  # of the engine's calls, and of the thread that looks after an engine at rest
+        self._called = time.monotonic()
+        if service.config.ledger is not None:
+            # The engine's process may be a child, which runs these finalizers and not those of atexit.
+            multiprocessing.util.Finalize(None, self.close, exitpriority=10)
+            threading.Thread(target=self._rest, name="heirmark-ledger", daemon=True).start()
         _log.info("heirmark: marking with key %s, profile %s, policy %s, %d tokens", service.sampler.key_id, service.sampler.profile.name, service.config.policy.value,
                   service.sampler.vocab_size)
 
@@ -219,6 +226,40 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
         """Follows what became of the last tokens, then who came, went and moved."""
         if self._service is None:
             return
+        with self._busy:
+            self._update(batch_update)
+            self._called = time.monotonic()
+
+    def close(self) -> None:
+        """Records what is live, and closes the ledger: at the end of the engine's process."""
+        with self._busy:
+            for row in self._rows.values():
+                self._follow(row)
+            try:
+                self._service.close(10.0)
+            except heirmark.Error as error:
+                _log.error("heirmark: %s", error)
+
+    def _rest(self) -> None:
+        """An engine at rest calls nothing, and so does not say that the last responses have ended: they are recorded as they stand."""
+        while True:
+            time.sleep(_REST_SECONDS / 2)
+            with self._busy:
+                if time.monotonic() - self._called >= _REST_SECONDS:
+                    self._settle()
+
+    def _settle(self) -> None:
+        for row in [*self._rows.values(), *self._left.values()]:
+            if row.request is None or not row.request.marked or row.greedy:
+                continue
+            self._follow(row)
+            try:
+                self._service.split(row.request)
+            except heirmark.Error as error:
+                _log.error("heirmark: a response is ended: %s", error)
+                row.request = None
+
+    def _update(self, batch_update: Any) -> None:
         for row in self._rows.values():
             self._follow(row)
         if batch_update is not None:
@@ -268,7 +309,7 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
             wish = Wish.of(params)
             return self._service.begin(prompt, account=wish.account, marked=wish.marked, unsupported=_unsupported(params, self._scheme),
                                        **({"temperature": 0.0} if _greedy(params) else _truncation(params, self._service.sampler.vocab_size)))
-        except (heirmark.UsageError, heirmark.KeyAccessError) as error:  # validate_params refuses such requests where they are submitted
+        except (heirmark.UsageError, heirmark.KeyAccessError, heirmark.IOFailureError) as error:  # validate_params refuses what is wrong where it is submitted
             _log.error("heirmark: a response is ended: %s", error)
             return None
 
@@ -302,6 +343,11 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
         """logits: [rows, columns], float32, divided by temperature. They are changed in place and returned."""
         if self._service is None:
             return logits
+        with self._busy:
+            self._called = time.monotonic()
+            return self._apply(logits)
+
+    def _apply(self, logits: Any) -> Any:
         rows = [(index, self._rows[index]) for index in sorted(self._rows) if not self._rows[index].greedy and index < logits.shape[0]]
         marked = [(index, row) for index, row in rows if row.request is not None and row.request.marked]
         chosen = {}
