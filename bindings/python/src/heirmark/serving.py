@@ -23,9 +23,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy
+
 import heirmark
 
-__all__ = ["Config", "Counters", "Policy", "Recorder", "Request", "Service", "VARIABLE"]
+__all__ = ["Config", "Counters", "Draw", "Policy", "Recorder", "Request", "Service", "VARIABLE"]
 
 VARIABLE = "HEIRMARK_CONFIG"
 
@@ -142,6 +144,38 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<heirmark.serving.Request {self.key!r}, {len(self.tokens)} tokens, {'account ' + self.account if self.marked else self.reason}>"
+
+
+class Draw:
+    """A token drawn for a request that has not taken it yet (Service.draw)."""
+
+    def __init__(self, row: numpy.ndarray, sampled: numpy.ndarray, top: numpy.ndarray | None) -> None:
+        self._row, self._sampled, self._top = row, sampled, top  # one entry of each
+
+    @property
+    def token(self) -> int | None:
+        """The token; None where the row has none."""
+        token = int(self._sampled["token"][0])
+        return None if token == heirmark.layout.NO_TOKEN else token
+
+    @property
+    def status(self) -> heirmark.RowStatus:
+        return heirmark.RowStatus(int(self._sampled["status"][0]))
+
+    @property
+    def good(self) -> bool:
+        """Is the row as it should be? Else it was to be marked and could not be."""
+        return self.status in _GOOD
+
+    @property
+    def reason(self) -> str:
+        """The status as counters name it."""
+        return _word(self.status)
+
+    @property
+    def phat(self) -> list[tuple[int, int]]:
+        """The likeliest tokens, (token, probability times 2^32); empty without a recorder."""
+        return [(int(token), int(p)) for token, p in self._top["token"][0] if p] if self._top is not None else []
 
 
 class Recorder(Protocol):
@@ -350,3 +384,27 @@ class Service:
         if fault and self.config.policy is Policy.FAIL_CLOSED:
             raise heirmark.BadInputError(f"a token could not be marked: {fault}")
         return tokens
+
+    def draw(self, logits: Any, requests: Sequence[Request]) -> list[Draw | None]:
+        """sample() for an engine that may throw a token away after sampling it: the same tokens, but nothing is taken, counted or recorded until take(), and a draw
+        that is not taken is forgotten. None where the request is not marked. What a draw that is not good means by the policy is the caller's business."""
+        rows = [i for i, request in enumerate(requests) if request.sequence is not None]
+        draws: list[Draw | None] = [None] * len(requests)
+        if not rows:
+            return draws
+        asked = self.sampler.rows([requests[i].sequence for i in rows], [requests[i].params for i in rows])
+        sampled = numpy.zeros(len(rows), heirmark.layout.SAMPLED)
+        top = numpy.zeros(len(rows), heirmark.layout.TOP_TOKENS) if self._recorder is not None else None
+        self.sampler.launch(logits if len(rows) == len(requests) else logits[rows], asked, sampled, top)
+        for at, i in enumerate(rows):
+            draws[i] = Draw(asked[at:at + 1], sampled[at:at + 1], top[at:at + 1] if top is not None else None)
+        return draws
+
+    def take(self, request: Request, draw: Draw) -> None:
+        """The engine kept a drawn token. UsageError where the request has taken another since."""
+        self.sampler.settle([request.sequence], draw._row, draw._sampled)
+        self.counters.add(f"tokens.{draw.reason}")
+        if (token := draw.token) is not None:
+            request.tokens.append(token)
+            if self._recorder:
+                self._recorder.token(request, token, int(draw.status), draw.phat)
