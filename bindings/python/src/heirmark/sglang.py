@@ -9,6 +9,7 @@ custom_params: heirmark_account (a name) and heirmark_mark (false opts out). Thi
 
 import atexit
 import collections
+import copy
 import dataclasses
 import logging
 import os
@@ -269,15 +270,16 @@ def make_sampler_class(base: type, *, engine: Engine | None, group: Any, abort: 
             batch = getattr(sampling_info, "heirmark_batch", None)
             if batch is None:
                 raise heirmark.UsageError("SGLang asked for tokens without a batch: SGLANG_PLUGINS leaves out heirmark, or this version's ForwardBatch.init_new is another")
-            engines = dataclasses.replace(logits_output, next_token_logits=logits_output.next_token_logits.clone()) if _leaves_some(batch) else None
             logits = self._preprocess_logits(logits_output.next_token_logits, sampling_info)
             codes = engine.draw(batch, logits) if engine is not None else [0] * len(batch.reqs)
             if group.world_size > 1:
                 codes = group.broadcast(positions.new_tensor(codes), src=0).tolist()
             if _ENGINES in codes:
-                engines = engines or dataclasses.replace(logits_output, next_token_logits=logits.clone())
-                sampled = super().forward(engines, sampling_info, False, [], [], positions).tolist()
-                logits_output.sampling_mask_output = getattr(engines, "sampling_mask_output", None)
+                output = dataclasses.replace(logits_output, next_token_logits=logits.clone())
+                info = copy.copy(sampling_info)
+                info.has_custom_logit_processor = False  # they have run
+                sampled = super().forward(output, info, False, [], [], positions).tolist()
+                logits_output.sampling_mask_output = output.sampling_mask_output
                 for i, code in enumerate(codes):
                     if code == _ENGINES:
                         codes[i] = sampled[i]
@@ -296,11 +298,6 @@ def make_sampler_class(base: type, *, engine: Engine | None, group: Any, abort: 
             return tokens
 
     return HeirmarkSampler
-
-
-def _leaves_some(batch: Batch) -> bool:
-    """May SGLang have to sample a row itself, from logits that custom processors have not changed yet?"""
-    return any(req.custom_logit_processor is not None for req in batch.reqs)
 
 
 # ---- The plugin
@@ -324,6 +321,8 @@ def _make(*_: Any) -> Any:
                 from sglang.srt.configs.model_config import ModelConfig
 
                 config = Config.from_environment()
+                if config.ledger is not None and args.dp_size > 1:
+                    raise heirmark.UsageError("--dp-size above 1 does not go with a ledger: each replica would write into the one folder")
                 service = Service(config, vocab_size=ModelConfig.from_server_args(args).vocab_size, threads=min(16, len(os.sched_getaffinity(0))))
                 _engine = Engine(service)
                 atexit.register(_engine.close)
