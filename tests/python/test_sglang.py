@@ -36,8 +36,9 @@ class Tensor(np.ndarray):
 
     def log_softmax(self, dim):
         values = np.asarray(self, np.float64)
-        values = values - values.max(dim, keepdims=True, where=np.isfinite(values), initial=-1e9)
-        return (values - np.log(np.exp(values).sum(dim, keepdims=True))).view(Tensor)
+        with np.errstate(invalid="ignore", divide="ignore"):  # a row without a finite logit has none
+            values = values - values.max(dim, keepdims=True)
+            return (values - np.log(np.exp(values).sum(dim, keepdims=True))).view(Tensor)
 
 
 def tensor(values, dtype=None):
