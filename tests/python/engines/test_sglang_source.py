@@ -5,7 +5,10 @@ import importlib.util
 import inspect
 import os
 import pathlib
+import sys
+import types
 
+import numpy
 import pytest
 
 import heirmark.sglang
@@ -88,6 +91,38 @@ def test_the_hooks_are_where_the_plugin_puts_them():
     assert arguments(member("srt/plugins/hook_registry.py", "HookRegistry", "register"))[0][:4] == ["cls", "target", "hook", "hook_type"]
     assert "hook(result, *args, **kwargs)" in source("srt/plugins/hook_registry.py", "_wrap_fn")
     assert 'GENERAL_PLUGINS_GROUP = "sglang.srt.plugins"' in (FOLDER / "srt/plugins/__init__.py").read_text("utf-8")
+
+
+def test_the_registry_calls_the_hooks(monkeypatch):
+    """SGLang's own registry, which needs nothing but Python, with classes that have the names it looks for."""
+    spec = importlib.util.spec_from_file_location("hook_registry_of_sglang", FOLDER / "srt/plugins/hook_registry.py")
+    registry = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(registry)
+    stand_in = types.ModuleType("sglang_stand_in")
+
+    class ForwardBatch:
+        @classmethod
+        def init_new(cls, batch, model_runner, *, return_hidden_states_before_norm):
+            return types.SimpleNamespace(sampling_info=batch.sampling_info)
+
+    class Scheduler:
+        def process_batch_result(self, batch, result):
+            for req in batch.reqs:
+                req.ended = True
+
+    stand_in.ForwardBatch, stand_in.Scheduler = ForwardBatch, Scheduler
+    monkeypatch.setitem(sys.modules, "sglang_stand_in", stand_in)
+    seen = []
+    monkeypatch.setattr(heirmark.sglang, "_engine", types.SimpleNamespace(processed=lambda reqs: seen.extend((req, req.ended) for req in reqs)))
+    monkeypatch.setattr(heirmark.sglang, "_made", object)
+    registry.HookRegistry.register("sglang_stand_in.ForwardBatch.init_new", heirmark.sglang._show_batch, registry.HookType.AFTER)
+    registry.HookRegistry.register("sglang_stand_in.Scheduler.process_batch_result", heirmark.sglang._processed, registry.HookType.AFTER)
+    registry.HookRegistry.apply_hooks()
+    req = types.SimpleNamespace(ended=False)
+    batch = types.SimpleNamespace(reqs=[req], seq_lens_cpu=numpy.asarray([4]), sampling_info=types.SimpleNamespace())
+    made = ForwardBatch.init_new(batch, None, return_hidden_states_before_norm=False)
+    assert made.sampling_info.heirmark_batch == heirmark.sglang.Batch((req,), [4])
+    assert Scheduler().process_batch_result(batch, None) is None and seen == [(req, True)]
 
 
 def test_what_is_refused_stands_in_the_servers_arguments():
