@@ -264,13 +264,42 @@ def test_a_response_thrown_away_begins_again(make):
     assert req.output_ids.tolist() == alone(service, server.requests[0], req)  # under its new id
 
 
+def test_a_response_that_stands_in_part_when_it_is_first_seen(make):
+    recorder = Recorder()
+    server, req = Server(make(recorder=recorder)), Req(0, [1, 2], 12)
+    req.output_ids.extend([7, 8])  # a server that went on with another's
+    for _ in range(3):
+        server.run([req])
+    first = req.output_ids.tolist()
+    assert recorder.begun == [[1, 2, 7, 8]] and recorder.tokens == first[2:4]
+    req.output_ids = array.array("q")
+    server.finish([req])
+    assert recorder.begun == [[1, 2, 7, 8], [1, 2]] and recorder.ended[-1] == req.output_ids.tolist()
+
+
+@pytest.mark.parametrize("appended", [[], [7, 8, 9, 10]])
+def test_tokens_that_the_engine_adds_itself(make, appended):
+    service = make()
+    server, req = Server(service), Req(0, [1, 2], 12)
+    server.run([req])
+    req.output_ids.extend(appended)
+    codes = server.engine.draw(Batch([req], [2 + 5]), tensor(req.logits(5)[None]))  # four more tokens than the one drawn
+    if appended:  # shown: they are taken, and the next is drawn behind them
+        request = server.requests[0]
+        assert request.tokens == req.output_ids.tolist() and codes[0] >= 0 and "restarts" not in service.counters.snapshot()
+    else:
+        assert codes == [-2] and server.engine.refusal(req) == ("the engine added tokens that it does not show", 500) and service.live() == 0
+        assert service.counters.snapshot()["tokens.unsupported-jump"] == 1
+
+
 def test_logprobs_are_the_distributions(make):
     server, reqs = Server(make()), reqs_of(3)
+    reqs.insert(1, Req(9, [1], 10, custom_params={"heirmark_mark": False}))  # SGLang works in place, on a copy
     tokens = server.run(reqs)
     for i, req in enumerate(reqs):
         expected = tensor(req.logits(0) / np.float32(req.sampling_params.temperature)).log_softmax(-1)[tokens[i]]
         assert abs(server.logprobs[i] - expected) < 1e-5
-    assert tokens.dtype == np.int64 and tokens.shape == (3,)
+    assert tokens.dtype == np.int64 and tokens.shape == (4,)
 
 
 def test_custom_processors_run_once_and_before(make):
@@ -372,6 +401,22 @@ def test_what_is_recorded_is_what_was_served(make, overlap):
     server, req = Server(make(recorder=recorder), overlap), Req(0, [1, 2], 10)
     server.finish([req])
     assert recorder.begun == [[1, 2]] and recorder.tokens == req.output_ids.tolist() and recorder.ended == [req.output_ids.tolist()]
+
+
+def test_a_ledger_that_fails_ends_what_would_begin(make):
+    class Failing(Recorder):
+        def begin(self, request):
+            if self.begun:
+                raise heirmark.IOFailureError("disk full")
+            super().begin(request)
+    service = make(recorder=Failing())
+    server, req, late = Server(service), Req(0, [1, 2], 12), Req(1, [3], 12)
+    server.run([req, late])  # the second begins when the ledger fails
+    assert late.finished_reason.status_code == 503 and "disk full" in late.finished_reason.message
+    server.run([req])
+    req.output_ids = array.array("q")  # begins again
+    server.run([req])
+    assert req.finished_reason.status_code == 503 and server.engine.live() == service.live() == 0
 
 
 def test_a_request_that_the_engine_forgets_is_ended(make):

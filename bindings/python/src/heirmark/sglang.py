@@ -128,7 +128,7 @@ class Engine:
         tokens, at, rows = [0] * len(batch.reqs), [], []
         for i, (req, length) in enumerate(zip(batch.reqs, batch.lengths, strict=True)):
             index = length - len(req.origin_input_ids)  # of the token to be drawn, in the response
-            if index < 0 or index < len(req.output_ids):
+            if index < len(req.output_ids):
                 continue  # a part of a prompt that is read in chunks, or read again
             row = self._row(req, index)
             if row.request is None:
@@ -206,6 +206,14 @@ class Engine:
         row.request, row.pending, row.message, row.code = None, None, message, code
 
     def _follow(self, row: _Row, index: int) -> None:
+        request = row.request
+        try:
+            self._catch_up(row, index)
+        except heirmark.IOFailureError as error:  # a response that begins again cannot be recorded
+            self.service.end(request)
+            self._refuse(row, str(error), 503)
+
+    def _catch_up(self, row: _Row, index: int) -> None:
         """Lets a request see what became of its last token; `index` tokens stand in the response now, and the engine may not have appended the last of them yet."""
         request, pending = row.request, row.pending
         row.pending = None
@@ -224,12 +232,10 @@ class Engine:
             self.service.end(request)
             row.before = index
             self._begin(row, req, index)
-        elif index < known:
-            self.service.sync(request, standing if len(standing) == index - row.before else request.tokens[:index - row.before])
         elif len(standing) == index - row.before:
             if standing != request.tokens:
                 self.service.sync(request, standing)
-        elif index > known:
+        elif index != known:
             self.service.end(request)
             self.service.counters.add("tokens.unsupported-jump")
             self._refuse(row, "the engine added tokens that it does not show", 500)
