@@ -453,10 +453,10 @@ def test_rows_and_requests_must_agree(make):
 
 
 def args(**changes):
-    return types.SimpleNamespace(**{**dict(speculative_algorithm=None, dllm_algorithm=None, enable_dp_attention=False, pp_size=1, disaggregation_mode="null", dp_size=1), **changes})
+    return types.SimpleNamespace(**{**dict(speculative_algorithm=None, dllm_algorithm=None, attn_dp_size=1, pp_size=1, disaggregation_mode="null", dp_size=1), **changes})
 
 
-@pytest.mark.parametrize("change, words", [({"speculative_algorithm": "EAGLE"}, "speculative decoding"), ({"dllm_algorithm": "x"}, "diffusion"), ({"enable_dp_attention": True}, "dp-attention"),
+@pytest.mark.parametrize("change, words", [({"speculative_algorithm": "EAGLE"}, "speculative decoding"), ({"dllm_algorithm": "x"}, "diffusion"), ({"attn_dp_size": 2}, "data-parallel attention"),
                                            ({"pp_size": 2}, "pipeline"), ({"disaggregation_mode": "decode"}, "another server")])
 def test_servers_that_could_not_mark_do_not_start(change, words):
     check(args())
@@ -474,11 +474,11 @@ def modules(monkeypatch):
         def register(cls, target, hook, hook_type="after", *, source=None):
             cls.hooks[target] = hook
 
-    factories = {}
+    factories, replicas = {}, [1]
     names = {"sglang.srt.layers.sampler": dict(Sampler=Sampler, SGLANG_RETURN_ORIGINAL_LOGPROB=False, register_sampler_backend=factories.__setitem__),
              "sglang.srt.plugins.hook_registry": dict(HookRegistry=Registry, HookType=types.SimpleNamespace(AFTER="after")),
              "sglang.srt.managers.schedule_batch": dict(FINISH_ABORT=FinishAbort),
-             "sglang.srt.runtime_context": dict(get_server_args=args, get_parallel=lambda: types.SimpleNamespace(tp_rank=0, tp_group=Group())),
+             "sglang.srt.runtime_context": dict(get_server_args=lambda: types.SimpleNamespace(resolved_dict=lambda: {**vars(args()), "dp_size": replicas[0]}), get_parallel=lambda: types.SimpleNamespace(tp_rank=0, tp_group=Group())),
              "sglang.srt.configs.model_config": dict(ModelConfig=types.SimpleNamespace(from_server_args=lambda args: types.SimpleNamespace(vocab_size=VOCAB)))}
     for name, members in names.items():
         parts = name.split(".")
@@ -489,11 +489,11 @@ def modules(monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
     for name in ("_engine", "_made"):
         monkeypatch.setattr(heirmark.sglang, name, None)
-    return factories, Registry.hooks
+    return factories, Registry.hooks, replicas
 
 
 def test_the_plugin(make, modules, monkeypatch, tmp_path, caplog):
-    factories, hooks = modules
+    factories, hooks, replicas = modules
     monkeypatch.delenv("HEIRMARK_CONFIG", raising=False)
     heirmark.sglang.register()
     assert list(factories) == ["heirmark"] and len(hooks) == 2
@@ -510,6 +510,11 @@ def test_the_plugin(make, modules, monkeypatch, tmp_path, caplog):
     with pytest.raises(heirmark.KeyAccessError, match="subkeys.json"):
         factories["heirmark"]()
     (tmp_path / "subkeys.json").chmod(0o600)
+    (tmp_path / "heirmark.json").write_text('{"subkeys": "subkeys.json", "ledger": "ledger"}')
+    replicas[0] = 2
+    with pytest.raises(heirmark.UsageError, match="dp-size"):
+        factories["heirmark"]()
+    make()
     first, second = factories["heirmark"](), factories["heirmark"]()
     assert isinstance(first, Sampler) and type(first) is type(second)
     heirmark.sglang._engine.close()

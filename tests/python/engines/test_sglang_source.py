@@ -127,8 +127,9 @@ def test_the_registry_calls_the_hooks(monkeypatch):
 
 def test_what_is_refused_stands_in_the_servers_arguments():
     text = "\n".join(path.read_text("utf-8") for path in sorted((FOLDER / "srt/arg_groups/fields").glob("*.py")))
-    for name in ("speculative_algorithm", "dllm_algorithm", "enable_dp_attention", "pp_size", "dp_size", "disaggregation_mode"):
+    for name in ("speculative_algorithm", "dllm_algorithm", "attn_dp_size", "pp_size", "dp_size", "disaggregation_mode"):
         assert f"    {name}: " in text, name
+    assert arguments(member("srt/server_args.py", "ServerArgs", "resolved_dict"))[0] == ["self"]
     assert "tp_group" in source("srt/distributed/parallel_state.py", "get_tp_group") or "GroupCoordinator" in source("srt/distributed/parallel_state.py", "get_tp_group")
     assert arguments(member("srt/distributed/parallel_state.py", "GroupCoordinator", "broadcast"))[0] == ["self", "input_", "src"]
     assert "server_args" in arguments(member("srt/configs/model_config.py", "ModelConfig", "from_server_args"))[0]

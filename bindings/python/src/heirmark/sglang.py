@@ -13,6 +13,7 @@ import copy
 import dataclasses
 import logging
 import os
+import types
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -69,11 +70,11 @@ def _unsupported(req: Any) -> str:
 # ---- What the server must be
 
 def check(args: Any) -> None:
-    """UsageError where a server of these ServerArgs would not mark, or would mark wrongly."""
+    """UsageError where a server of these arguments would not mark, or would mark wrongly. args: ServerArgs.resolved_dict() as attributes; ServerArgs' own are as they were given."""
     for bad, words in (
         (args.speculative_algorithm, "speculative decoding (--speculative-algorithm): SGLang verifies drafts without asking the sampler"),
         (args.dllm_algorithm, "diffusion models (--dllm-algorithm): SGLang does not ask the sampler"),
-        (args.enable_dp_attention, "--enable-dp-attention"),
+        (args.attn_dp_size > 1, "data-parallel attention (--attn-dp-size, --enable-dp-attention)"),
         (args.pp_size > 1, "pipeline parallelism (--pp-size)"),
         (args.disaggregation_mode != "null", "--disaggregation-mode: the first token is drawn by another server"),
     ):
@@ -321,7 +322,8 @@ def _make(*_: Any) -> Any:
             from sglang.srt.managers.schedule_batch import FINISH_ABORT
             from sglang.srt.runtime_context import get_parallel, get_server_args
 
-            args, parallel = get_server_args(), get_parallel()
+            server, parallel = get_server_args(), get_parallel()
+            args = types.SimpleNamespace(**server.resolved_dict())
             check(args)
             if parallel.tp_rank == 0:
                 from sglang.srt.configs.model_config import ModelConfig
@@ -329,7 +331,7 @@ def _make(*_: Any) -> Any:
                 config = Config.from_environment()
                 if config.ledger is not None and args.dp_size > 1:
                     raise heirmark.UsageError("--dp-size above 1 does not go with a ledger: each replica would write into the one folder")
-                service = Service(config, vocab_size=ModelConfig.from_server_args(args).vocab_size, threads=min(16, len(os.sched_getaffinity(0))))
+                service = Service(config, vocab_size=ModelConfig.from_server_args(server).vocab_size, threads=min(16, len(os.sched_getaffinity(0))))
                 _engine = Engine(service)
                 atexit.register(_engine.close)
                 _log.info("heirmark: marking with key %s, profile %s, policy %s, %d tokens", service.sampler.key_id, service.sampler.profile.name, config.policy.value,
