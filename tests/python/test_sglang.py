@@ -4,6 +4,7 @@ import array
 import dataclasses
 import importlib
 import json
+import subprocess
 import sys
 import types
 
@@ -14,7 +15,7 @@ import heirmark
 import heirmark.sglang
 from heirmark.serving import Config, Service
 from heirmark.sglang import Batch, Engine, Wish, check, make_sampler_class
-from support import logits_of, subkeys_bytes
+from support import HEIRMARK, logits_of, subkeys_bytes
 
 VOCAB, TOP_K_ALL = 211, 1 << 30
 
@@ -401,6 +402,22 @@ def test_what_is_recorded_is_what_was_served(make, overlap):
     server, req = Server(make(recorder=recorder), overlap), Req(0, [1, 2], 10)
     server.finish([req])
     assert recorder.begun == [[1, 2]] and recorder.tokens == req.output_ids.tolist() and recorder.ended == [req.output_ids.tolist()]
+
+
+def test_the_ledger_holds_what_was_served(make, tmp_path):
+    store = heirmark.Keystore.create(tmp_path / "keys", "a passphrase", opslimit=1, memlimit=8192)
+    heirmark.make_ledger(tmp_path / "ledger", store)
+    service = make(ledger="ledger", model="acme-70b")
+    server, reqs = Server(service, overlap=True), reqs_of(3)
+    reqs.append(Req(9, [1], 5, custom_params={"heirmark_mark": False}))
+    server.finish(reqs)
+    server.engine.close()
+    done = subprocess.run([HEIRMARK, "ledger", "export", tmp_path / "ledger", "-o", "-", "--keystore", tmp_path / "keys", "--passphrase-fd", "0"], input=b"a passphrase\n",
+                          capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    responses = [json.loads(line) for line in done.stdout.splitlines()]
+    found = sorted((line["prompt"], line["tokens"]) for line in responses)
+    assert found == sorted((req.origin_input_ids.tolist(), req.output_ids.tolist()) for req in reqs[:3])
 
 
 def test_a_ledger_that_fails_ends_what_would_begin(make):
