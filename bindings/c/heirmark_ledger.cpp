@@ -117,4 +117,8 @@ heirmark_status heirmark_issued_add(heirmark_issued* issued, uint32_t token, uin
   });
 }
 
+void heirmark_issued_truncate(heirmark_issued* issued, uint32_t tokens) {
+  if (issued != nullptr) issued->issued.truncate(tokens);
+}
+
 void heirmark_issued_free(heirmark_issued* issued) { delete issued; }

@@ -109,6 +109,16 @@ Result<Database> Database::open(const std::filesystem::path& file, Access access
     if (*application != kApplicationId) return Error{ErrorCode::bad_input, file.string() + ": not the database of a ledger"};
     if (*version != kVersion) return Error{ErrorCode::bad_input, file.string() + ": a ledger of version " + std::to_string(*version) + "; this is for version 1"};
   }
+  // Exactly our tables: a view could stand for a table and a trigger could write.
+  if (auto done = out.run("PRAGMA trusted_schema=OFF"); !done) return done.error();
+  {
+    auto select = out.prepare("SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name)"
+                              " WHERE NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE type <> 'table')");
+    if (!select) return select.error();
+    const auto row = select->step();
+    if (!row) return row.error();
+    if (!*row || select->text(0) != "checkpoints records sessions tree") return Error{ErrorCode::bad_input, file.string() + ": not the tables of a ledger"};
+  }
   if (access == Access::write) {
     if (auto done = out.run(kSettings); !done) return done.error();
   }

@@ -7,7 +7,7 @@
 
 namespace heirmark {
 namespace {
-constexpr std::size_t kMostLikeliest = 1024;
+constexpr std::size_t kMostLikeliest = 1024, kMostBytes = std::size_t{1} << 30;
 
 /// LEB128: seven bits a byte, low ones first, the high bit says that more follow.
 void put(std::vector<std::uint8_t>& out, std::uint32_t value) {
@@ -117,6 +117,8 @@ Result<void> Issued::add(TokenId token, RowStatus status, std::span<const Issued
   if (auto good = check_likeliest(top); !good) return good;
   ledger::Packed& packed = *packed_;
   if (packed.prompt.size() + packed.tokens.size() >= kMaxVocab) return Error{ErrorCode::bad_input, "more than 1048576 tokens"};
+  if (packed.positions.size() > kMostBytes) return Error{ErrorCode::bad_input, "more than 2^30 bytes of likeliest tokens"};
+  packed.begins.push_back(static_cast<std::uint32_t>(packed.positions.size()));
   packed.tokens.push_back(token);
   if (chosen_by_key(status)) ++packed.marked;
   put(packed.positions, token);
@@ -131,10 +133,25 @@ Result<void> Issued::add(TokenId token, RowStatus status, std::span<const Issued
   return {};
 }
 
+void Issued::truncate(std::uint32_t tokens) noexcept {
+  if (!packed_ || tokens >= packed_->tokens.size()) return;
+  ledger::Packed& packed = *packed_;
+  for (std::size_t t = tokens; t < packed.tokens.size(); ++t) {
+    Bytes position(std::span<const std::uint8_t>(packed.positions).subspan(packed.begins[t]));
+    (void)position.number();
+    if (chosen_by_key(static_cast<RowStatus>(position.byte()))) --packed.marked;
+  }
+  const std::size_t kept = packed.begins[tokens];
+  wipe(packed.positions.data() + kept, packed.positions.size() - kept);
+  packed.positions.resize(kept);
+  packed.tokens.resize(tokens);
+  packed.begins.resize(tokens);
+}
+
 std::uint32_t Issued::tokens() const noexcept { return packed_ ? static_cast<std::uint32_t>(packed_->tokens.size()) : 0; }
 std::uint32_t Issued::marked_tokens() const noexcept { return packed_ ? packed_->marked : 0; }
 std::size_t Issued::bytes() const noexcept {
-  return packed_ ? sizeof(ledger::Packed) + packed_->account.size() + packed_->positions.size() + sizeof(TokenId) * (packed_->prompt.size() + packed_->tokens.size()) : 0;
+  return packed_ ? sizeof(ledger::Packed) + packed_->account.size() + packed_->positions.size() + sizeof(TokenId) * (packed_->prompt.size() + 2 * packed_->tokens.size()) : 0;
 }
 
 namespace ledger {

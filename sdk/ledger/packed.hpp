@@ -17,6 +17,7 @@ struct Packed {
   std::string account;
   std::vector<TokenId> prompt, tokens;
   std::vector<std::uint8_t> positions;  ///< for each token: token, status, its likeliest tokens
+  std::vector<std::uint32_t> begins;    ///< where each token's begins in positions
   std::uint32_t marked = 0;
   Packed() = default;
   Packed(Packed&&) noexcept = default;

@@ -1,13 +1,52 @@
 // Retention: sealed parts go, digests stay, and the ledger says so.
+#include <algorithm>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "base/text.hpp"
 #include "ledger/reader_impl.hpp"
 
 namespace heirmark {
+namespace {
+constexpr std::size_t kAtOnce = 4096;  // responses of one purge record: a server waits for the lock no longer than these take
+
+/// One transaction: takes the sealed parts that are still there, and records that.
+Result<std::uint64_t> remove(ledger::Database& database, std::span<const std::uint64_t> seqs, std::string_view before, std::string_view now) {
+  auto transaction = ledger::Transaction::begin(database, true);
+  if (!transaction) return transaction.error();
+  auto state = ledger::read_state(database);
+  if (!state) return state.error();
+  const std::uint64_t purge = state->tree.size();
+  std::vector<std::uint64_t> gone;
+  {
+    auto there = database.prepare("SELECT 1 FROM records WHERE seq = ? AND sealed IS NOT NULL");
+    if (!there) return there.error();
+    auto update = database.prepare("UPDATE records SET sealed = NULL, purged = ? WHERE seq = ?");
+    if (!update) return update.error();
+    for (const std::uint64_t seq : seqs) {
+      there->reset();
+      const auto row = there->bind(0, seq).step();
+      if (!row) return row.error();
+      if (!*row) continue;  // another purge was faster
+      if (auto done = update->bind(0, purge).bind(1, seq).run(); !done) return done.error();
+      gone.push_back(seq);
+    }
+    there->reset();
+    if (gone.empty()) return std::uint64_t{0};
+    auto insert = database.prepare(ledger::kInsertRecord);
+    if (!insert) return insert.error();
+    const std::string time = std::max(std::string(now), state->time);
+    if (auto done = ledger::insert_record(*insert, *state, ledger::purge_line(purge, time, before, gone), time, {}); !done) return done.error();
+  }
+  if (auto done = ledger::write_state(database, *state); !done) return done.error();
+  if (auto done = transaction->commit(); !done) return done.error();
+  return gone.size();
+}
+}  // namespace
 
 Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::string_view before, std::string_view now, const LedgerSecret* secret,
-                                   const std::set<std::string, std::less<>>& accounts) {
+                                   const std::set<std::string, std::less<>>& accounts, std::chrono::milliseconds wait) {
   for (const std::string_view time : {before, now})
     if (!text::is_time(time)) return Error{ErrorCode::usage, "\"" + text::printable(time, 40) + "\" is no time YYYY-MM-DDThh:mm:ssZ"};
   if (before > now) return Error{ErrorCode::usage, "a purge cannot be of responses to come: " + std::string(before) + " is after " + std::string(now)};
@@ -16,12 +55,13 @@ Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::str
   if (!info) return info.error();
   auto database = ledger::Database::open(folder / ledger::kDatabaseFile, ledger::Database::Access::write);
   if (!database) return database.error();
-  database->wait_for_locks(30'000);  // a server holds the lock for the moment of a commit
-  std::vector<std::uint64_t> gone;
+  database->wait_for_locks(static_cast<int>(wait.count()));  // a server holds the lock for the moment of a commit
+  // Which they are is looked for without the lock: opening an account's responses may take long, and a server must go on.
+  std::vector<std::uint64_t> found;
   {
-    auto transaction = ledger::Transaction::begin(*database, true);
+    auto transaction = ledger::Transaction::begin(*database, false);
     if (!transaction) return transaction.error();
-    auto state = ledger::read_state(*database);
+    const auto state = ledger::read_state(*database);
     if (!state) return state.error();
     const auto end = ledger::first_at(*database, state->tree.size(), before);
     if (!end) return end.error();
@@ -42,27 +82,24 @@ Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::str
         if (!opened) return opened.error().at(where);
         if (!accounts.contains(opened->packed.account)) continue;
       }
-      gone.push_back(select->number(0));
+      found.push_back(select->number(0));
     }
-    if (gone.empty()) return std::uint64_t{0};
-    const std::uint64_t purge = state->tree.size();
-    {
-      auto update = database->prepare("UPDATE records SET sealed = NULL, purged = ? WHERE seq = ?");
-      if (!update) return update.error();
-      for (const std::uint64_t seq : gone) {
-        if (auto done = update->bind(0, purge).bind(1, seq).run(); !done) return done.error();
-      }
-      auto insert = database->prepare(ledger::kInsertRecord);
-      if (!insert) return insert.error();
-      const std::string time = std::max(std::string(now), state->time);
-      if (auto done = ledger::insert_record(*insert, *state, ledger::purge_line(purge, time, before, gone), time, {}); !done) return done.error();
-    }
-    if (auto done = ledger::write_state(*database, *state); !done) return done.error();
-    if (auto done = transaction->commit(); !done) return done.error();
   }
-  // Until now the old pages stand in the write-ahead log and in the file: this writes the overwritten ones over them and empties the log.
-  if (auto done = database->run("PRAGMA wal_checkpoint(TRUNCATE)"); !done) return done.error();
-  return gone.size();
+  std::uint64_t gone = 0;
+  for (std::size_t at = 0; at < found.size(); at += kAtOnce) {
+    const auto removed = remove(*database, std::span<const std::uint64_t>(found).subspan(at, std::min(kAtOnce, found.size() - at)), before, now);
+    if (!removed) return removed.error();
+    gone += *removed;
+  }
+  // Until now the old pages stand in the write-ahead log and in the file: this writes the overwritten ones over them and empties the log. Also
+  // when nothing was found: an earlier purge may not have come so far.
+  auto checkpoint = database->prepare("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!checkpoint) return checkpoint.error();
+  const auto row = checkpoint->step();
+  if (!row) return row.error();
+  if (!*row || checkpoint->number(0) != 0)
+    return Error{ErrorCode::io, folder.string() + ": " + std::to_string(gone) + " responses are removed, but a program that reads the ledger keeps their old bytes on the disk; purge again when it has ended"};
+  return gone;
 }
 
 }  // namespace heirmark

@@ -79,7 +79,8 @@ class Verifier {
       if (checkpoint->size != select->number(0) || checkpoint->size == 0) { problem(name + ": is of " + std::to_string(checkpoint->size)); continue; }
       if (checkpoint->time < before) problem(name + ": is earlier than the one before it");
       before = checkpoint->time;
-      checkpoints_.emplace(checkpoint->size, *std::move(checkpoint));
+      const std::uint64_t size = checkpoint->size;
+      checkpoints_.emplace(size, *std::move(checkpoint));
     }
   }
 
@@ -100,9 +101,10 @@ class Verifier {
         if (root != crypto::hex_encode(tree_.root())) problem("the published checkpoint of " + std::to_string(tree_.size()) + " records has another root than the ledger's records");
     const auto checkpoint = checkpoints_.find(tree_.size());
     if (checkpoint == checkpoints_.end()) return;
+    const std::string before = std::exchange(time_, std::max(time_, checkpoint->second.time));  // nothing after it is earlier than it
     if (checkpoint->second.root != crypto::hex_encode(tree_.root())) problem("checkpoint at " + std::to_string(tree_.size()) + ": another root than that of the records");
     else out_.covered = tree_.size();
-    if (checkpoint->second.time < time_) problem("checkpoint at " + std::to_string(tree_.size()) + ": is earlier than a record that it covers");
+    if (checkpoint->second.time < before) problem("checkpoint at " + std::to_string(tree_.size()) + ": is earlier than a record that it covers");
   }
 
   Result<void> record(std::uint64_t seq, std::string_view line, std::optional<std::span<const std::uint8_t>> sealed, std::optional<std::uint64_t> purged) {
@@ -118,6 +120,7 @@ class Verifier {
       if (sealed || purged) problem(seq, "has a sealed part");
       if (record.kind == LedgerRecord::Kind::lost) summary.lost += record.responses;
       else purges_.emplace(seq, Purge{record.responses, record.before, parsed->purged});
+      if (record.kind == LedgerRecord::Kind::purge && record.before > record.time) problem(seq, "a purge of responses to come");
       return {};
     }
     ++summary.responses;
@@ -126,12 +129,15 @@ class Verifier {
     if (purged) {
       ++summary.purged;
       if (sealed) problem(seq, "is purged and still has its sealed part");
+      if (*purged <= seq) problem(seq, "is purged by a record that is not after it");
       gone_[*purged].push_back(seq);
       times_of_gone_[*purged] = record.time;
       return {};
     }
     if (!sealed) return problem(seq, "its sealed part is missing, and no purge says so"), Result<void>();
     if (crypto::hex_encode(crypto::sha256(*sealed)) != parsed->sealed) return problem(seq, "the sealed part is not the one that was recorded"), Result<void>();
+    if (const auto known = session(*sealed); !known) return known.error();
+    else if (!*known) return problem(seq, "its session is missing: its sealed part can never be opened"), Result<void>();
     if (opener_) {
       const auto opened = opener_->open(*parsed, *sealed);
       if (!opened && opened.error().code == ErrorCode::key) return opened.error().at("record " + std::to_string(seq));
@@ -139,6 +145,20 @@ class Verifier {
       else ++out_.opened;
     }
     return {};
+  }
+
+  /// Is there a sealed key of the session that this part names?
+  Result<bool> session(std::span<const std::uint8_t> sealed) {
+    constexpr std::size_t kSealedKey = 80;
+    if (sealed.size() < 8) return false;
+    std::uint64_t id = 0;
+    for (const std::uint8_t byte : sealed.first(8)) id = id << 8 | byte;
+    if (const auto known = sessions_.find(id); known != sessions_.end()) return known->second;
+    auto select = database_.prepare("SELECT sealed FROM sessions WHERE id = ?");
+    if (!select) return select.error();
+    const auto row = select->bind(0, id).step();
+    if (!row) return row.error();
+    return sessions_[id] = *row && select->blob(0).size() == kSealedKey;
   }
 
   void check_purges() {
@@ -160,6 +180,7 @@ class Verifier {
   std::string time_;
   std::map<std::uint64_t, LedgerCheckpoint> checkpoints_;
   std::map<std::uint64_t, std::set<std::string>> published_;  ///< size -> roots
+  std::map<std::uint64_t, bool> sessions_;                    ///< id -> is its key there
   std::map<std::uint64_t, Purge> purges_;
   std::map<std::uint64_t, std::vector<std::uint64_t>> gone_;  ///< seq of a purge -> what it removed
   std::map<std::uint64_t, std::string> times_of_gone_;        ///< seq of a purge -> the latest of them

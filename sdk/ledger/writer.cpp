@@ -10,6 +10,7 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -38,16 +39,20 @@ class Lock {
   static Result<Lock> take(const std::filesystem::path& file) {
     Lock out(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (out.fd_ < 0) return files::failure(file, errno, files::Access::write);
-    if (::flock(out.fd_, LOCK_EX | LOCK_NB) != 0) {
+    // doctor holds the lock for a moment when it looks whether a server does.
+    for (int attempt = 0; ::flock(out.fd_, LOCK_EX | LOCK_NB) != 0; ++attempt) {
       if (errno != EWOULDBLOCK) return files::failure(file, errno, files::Access::write);
-      return Error{ErrorCode::io, file.parent_path().string() + ": another server has this ledger open; give each its own"};
+      if (attempt == 4) return Error{ErrorCode::io, file.parent_path().string() + ": another server has this ledger open; give each its own"};
+      std::this_thread::sleep_for(50ms);
     }
     return out;
   }
   Lock(Lock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Lock& operator=(Lock&&) = delete;
   ~Lock() {
-    if (fd_ >= 0) ::close(fd_);
+    if (fd_ < 0) return;
+    ::flock(fd_, LOCK_UN);  // a child that was forked has the descriptor too, and closing ours alone would leave the lock with it
+    ::close(fd_);
   }
 
  private:
@@ -84,16 +89,16 @@ Result<Session> begin_session(Database& database, const LedgerInfo& info) {
 }  // namespace
 
 struct Ledger::Impl {
-  Impl(LedgerInfo about, Options chosen, Lock taken, crypto::PrivateKey signer, Database opened, Session begun)
-      : info(std::move(about)), options(std::move(chosen)), lock(std::move(taken)), log_key(std::move(signer)), database(std::move(opened)), session(std::move(begun)),
+  Impl(LedgerInfo about, Options chosen, Lock taken, crypto::PrivateKey signer, Database base, Session begun)
+      : info(std::move(about)), options(std::move(chosen)), lock(std::move(taken)), log_key(std::move(signer)), opened(std::move(base)), session(std::move(begun)),
         process(::getpid()) {}
 
   const LedgerInfo info;
   const Options options;
-  Lock lock;
+  std::optional<Lock> lock;
   const crypto::PrivateKey log_key;
-  Database database;      // the thread's alone after open()
-  const Session session;
+  std::optional<Database> opened;  // the thread's alone after open(), until that ends
+  Session session;
   const pid_t process;    // a child that was forked has no thread to write with
 
   mutable std::mutex mutex;
@@ -103,7 +108,8 @@ struct Ledger::Impl {
   std::size_t queued_bytes = 0;
   std::uint64_t appended = 0, durable = 0, refused = 0, told_lost = 0, records = 0;
   std::string error;
-  bool closing = false, abandoned = false, ended = false;
+  bool closing = false, abandoned = false, ended = false, finished = false;  // finished: all is written, the last checkpoint too
+  std::mutex end;  // of close(): one at a time
   std::thread thread;
 
   [[nodiscard]] std::int64_t now() const { return options.clock ? options.clock() : static_cast<std::int64_t>(std::time(nullptr)); }
@@ -111,8 +117,9 @@ struct Ledger::Impl {
 
   // ---- What the thread does
 
-  /// A checkpoint of the tree as it is, if it has grown since the last one.
-  Result<void> checkpoint(const State& state, std::string_view time) {
+  /// A checkpoint of the tree as it is, if it has grown since the last one. What is recorded later is not earlier than it.
+  Result<void> checkpoint(State& state, const std::string& time) {
+    Database& database = *opened;
     auto last = database.prepare("SELECT COALESCE(MAX(size), 0) FROM checkpoints");
     if (!last) return last.error();
     if (const auto row = last->step(); !row) return row.error();
@@ -121,6 +128,7 @@ struct Ledger::Impl {
     if (!grown) return {};
     const auto note = ledger::make_checkpoint(info.id, state.tree.size(), state.tree.root(), time, log_key);
     if (!note) return note.error();
+    state.time = time;
     auto insert = database.prepare("INSERT INTO checkpoints (size, note) VALUES (?, ?)");
     if (!insert) return insert.error();
     return insert->bind(0, state.tree.size()).bind(1, *note).run();
@@ -144,7 +152,8 @@ struct Ledger::Impl {
   }
 
   /// One transaction: a checkpoint where a period ended, what was lost, the batch; at the end of all, a last checkpoint.
-  Result<std::uint64_t> write(const std::deque<Issued>& batch, std::uint64_t lost, bool last) {
+  Result<std::uint64_t> write(const std::deque<Issued>& batch, std::uint64_t lost, bool period_over, bool last) {
+    Database& database = *opened;
     auto transaction = Transaction::begin(database, true);
     if (!transaction) return transaction.error();
     auto state = ledger::read_state(database);
@@ -153,7 +162,7 @@ struct Ledger::Impl {
     if (seconds < 0 || seconds > 253402300799) return Error{ErrorCode::io, "the clock shows no year from 1970 to 9999"};
     // The clock may be set back; the ledger's times never fall.
     const std::string time = std::max(ledger::time_text(seconds), state->time);
-    if (!state->time.empty() && ledger::time_text(period(seconds) * options.checkpoint_every.count()) > state->time) {
+    if (period_over) {
       if (auto done = checkpoint(*state, time); !done) return done.error();
     }
     {
@@ -191,10 +200,12 @@ struct Ledger::Impl {
       for (const Issued& issued : batch) bytes += issued.bytes();
       const std::uint64_t lost = refused - told_lost;
       const std::int64_t this_period = period(now());
+      const std::uint64_t count = batch.size();
       guard.unlock();
       Result<std::uint64_t> done = Error{};
       try {
-        done = write(batch, lost, last);
+        done = write(batch, lost, this_period != last_period, last);
+        if (done) batch.clear();  // wiping may take a while: not with the lock
       } catch (const std::exception& fault) {
         done = Error{ErrorCode::io, fault.what()};
       }
@@ -202,11 +213,12 @@ struct Ledger::Impl {
       if (done) {
         error.clear();
         records = *done;
-        durable += batch.size();
+        durable += count;
         told_lost += lost;
         queued_bytes -= bytes;
         last_period = this_period;
         written.notify_all();
+        finished = last;
         if (last) break;
       } else {
         error = done.error().message;
@@ -301,8 +313,9 @@ Result<void> Ledger::close(std::chrono::milliseconds at_most) {
     (void)impl_.release();
     return {};
   }
-  std::uint64_t left = 0;
-  std::string why;
+  // Others may be in wait() or append(): what they use stays until the handle goes.
+  const std::lock_guard one_at_a_time(impl_->end);
+  if (!impl_->thread.joinable()) return {};
   {
     std::unique_lock guard(impl_->mutex);
     impl_->closing = true;
@@ -313,12 +326,21 @@ Result<void> Ledger::close(std::chrono::milliseconds at_most) {
     }
   }
   impl_->thread.join();
-  left = impl_->appended - impl_->durable;
-  why = impl_->error;
-  impl_.reset();
-  if (left > 0) return Error{ErrorCode::io, std::to_string(left) + " responses could not be written and are lost: " + why};
-  if (!why.empty()) return Error{ErrorCode::io, "no last checkpoint: " + why};
-  return {};
+  impl_->session.key.wipe();
+  impl_->opened.reset();
+  impl_->lock.reset();
+  const std::lock_guard guard(impl_->mutex);
+  impl_->queue.clear();
+  if (impl_->finished) return {};
+  const std::string why = impl_->error.empty() ? "the time was too short" : impl_->error;
+  if (const std::uint64_t left = impl_->appended - impl_->durable; left > 0) return Error{ErrorCode::io, std::to_string(left) + " responses could not be written and are lost: " + why};
+  return Error{ErrorCode::io, "no last checkpoint: " + why};
+}
+
+bool Ledger::is_open() const noexcept {
+  if (!impl_) return false;
+  const std::lock_guard guard(impl_->mutex);
+  return !impl_->closing;
 }
 
 Ledger::Ledger(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}

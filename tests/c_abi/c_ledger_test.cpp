@@ -155,6 +155,10 @@ TEST_CASE("wrong calls of the ledger's C library have a code and a line, and cha
   CHECK(heirmark_ledger_append(ledger, nullptr, nullptr) == HEIRMARK_USAGE);
   CHECK(heirmark_ledger_wait(ledger, 1, 1) == HEIRMARK_USAGE);
   CHECK(heirmark_ledger_get_state(ledger, nullptr) == HEIRMARK_USAGE);
+  heirmark_issued_truncate(issued, 0);
+  CHECK(heirmark_ledger_append(ledger, issued, nullptr) == HEIRMARK_BAD_INPUT);
+  CHECK(std::string(heirmark_ledger_last_error()).find("without tokens") != std::string::npos);
+  heirmark_issued_truncate(nullptr, 0);
   heirmark_issued_free(issued);
   heirmark_issued_free(nullptr);
   heirmark_ledger_options_init(nullptr);

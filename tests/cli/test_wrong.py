@@ -161,7 +161,7 @@ class Files(Wrong):
                 args = list(self.good[command])
                 args[args.index("-o") + 1] = folder
                 self.fails(2, *args, words=(str(folder), "folder"))
-        self.fails(2, *self.good["mark"], "--ledger", folder, words=str(folder))
+        self.fails(3, *self.good["mark"], "--ledger", folder, words="no ledger here")
         self.fails(5, *self.good["mark"][:-1], file / "t.jsonl", words=str(file))
         for command in ("key new", "key list"):
             args = list(self.good[command])

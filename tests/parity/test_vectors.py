@@ -73,7 +73,7 @@ class Vectors(unittest.TestCase):
 
     def test_schemas(self):
         names = sorted(name for name in os.listdir(VECTORS) if name.endswith(".json"))
-        self.assertEqual(names, sorted(f"{name}.json" for name in ("keys", "prf", "sampler", "statistics", "detect")))
+        self.assertEqual(names, sorted(f"{name}.json" for name in ("keys", "prf", "sampler", "statistics", "detect", "ledger")))
         for name in names:
             schema = load(f"schemas/{name[:-5]}.schema.json")
             check_schema(load(name), schema, schema, name)

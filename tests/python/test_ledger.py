@@ -134,17 +134,30 @@ class TestService:
         given[two] += [11, 12]
         cut = list(given[one])
         here.sync(one, cut[:3])  # the engine took two tokens back
+        assert cut[:3] == one.tokens
         after = [here.sample(logits_of(1, 9), [one])[0]]
         for which in (one, two, out):
             here.end(which)
         here.close()
         lines = exported(folder)
-        assert sorted((line["account"], line["prompt"], line["tokens"]) for line in lines) == sorted([("birch", [1, 2], cut), ("birch", [1, 2, *cut[:3]], after), ("default", [3], given[two])])
+        assert sorted((line["account"], line["prompt"], line["tokens"]) for line in lines) == sorted([("birch", [1, 2], cut[:3]), ("birch", [1, 2, *cut[:3]], after), ("default", [3], given[two])])
         assert len({line["request_id"] for line in lines}) == 3
         forced = next(line for line in lines if line["account"] == "default")["phat"][5:]
         assert forced == [[[11, 2**32 - 1]], [[12, 2**32 - 1]]]
         check = heirmark.verify_ledger(folder / "ledger", store=store)
         assert check.problems == [] and check.covered == check.records == 3
+
+    def test_a_token_that_was_drawn_for_a_row_that_had_ended(self, made):
+        folder, _ = made
+        here = self.service(folder)
+        one = here.begin([1])
+        for step in range(3):
+            here.sample(logits_of(1, step), [one])
+        given = one.tokens[:2]
+        one.tokens.pop()  # as the integration of transformers does
+        here.end(one)
+        here.close()
+        assert exported(folder)[0]["tokens"] == given
 
     def test_close_ends_what_is_live(self, made):
         folder, store = made

@@ -54,7 +54,7 @@ class Model:
 
     def logits(self, ids):
         out = np.stack([logits_of(1, int(row[-1]) * 1000 + ids.shape[1], self.columns)[0] for row in ids])
-        out[:, [EOS, 77]] = -80  # request ids are random: what a test needs, or must not have, does not hang on them
+        out[:, [PAD, EOS, 77]] = -80  # request ids are random: what a test needs, or must not have, does not hang on them
         return tensor(out)
 
     def _sample(self, input_ids, logits_processor, stopping_criteria, generation_config, synced_gpus, streamer, **model_kwargs):

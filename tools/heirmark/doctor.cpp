@@ -163,8 +163,11 @@ class Doctor {
       add("ledger.read", Level::fail, check->problems.front() + (check->problems.size() > 1 ? " (and " + grouped(check->problems.size() - 1) + " more)" : ""));
     server_of_ledger();
     const std::uint64_t open = check->summary.records - check->covered;
-    const auto checkpoints = reader->checkpoints();
-    const std::string since = checkpoints && !checkpoints->empty() ? checkpoints->back().time : reader->info().created;
+    std::string since;  // of the first record that no checkpoint covers
+    if (open > 0) {
+      const auto done = reader->each(check->covered, check->covered + 1, [&since](const LedgerRecord& record) -> Result<void> { return since = record.time, Result<void>(); });
+      if (!done) return add("ledger.checkpoint", Level::fail, done.error().message), Result<void>();
+    }
     if (open > 0 && since < now(2 * 3600)) add("ledger.checkpoint", Level::fail, grouped(open) + " records since " + since + " are under no checkpoint; there should be one each hour");
     else add("ledger.checkpoint", Level::ok, open == 0 ? "all records are covered" : grouped(open) + " records wait for the end of the hour");
     if (check->summary.lost > 0) add("ledger.lost", Level::note, grouped(check->summary.lost) + " responses were given out and could not be recorded");

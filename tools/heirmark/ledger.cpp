@@ -1,5 +1,6 @@
 // ledger: make, list, verify, export and purge an issuance ledger (specs/ledger.md).
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <set>
@@ -207,11 +208,16 @@ Result<int> ledger_export(const LedgerArguments& arguments) {
       filter.key_id = info->key_id;
     }
   }
-  auto output = OutputFile::open(arguments.output);
+  auto output = OutputFile::open(arguments.output, true);  // what customers asked and got: for nobody else's eyes until it is published
   if (!output) return output.error();
+  std::map<std::array<std::uint8_t, 12>, std::uint64_t> ids;  // request id -> seq
   Progress progress("export");
   std::uint64_t written = 0, tokens = 0;
   const auto done = reader->each_response(secret, filter, [&](const LedgerRecord& record, IssuedResponse&& response) -> Result<void> {
+    if (const auto [known, fresh] = ids.emplace(response.request_id.bytes, record.seq); !fresh) {
+      return Error{ErrorCode::invalid_evidence, arguments.folder + ": records " + std::to_string(known->second) + " and " + std::to_string(record.seq) +
+                                                    " have one request id, and so shared their randomness; --from and --until can leave one out"};
+    }
     const auto line = ledger_line(response, written, record.time);
     if (!line) return line.error().at("record " + std::to_string(record.seq));
     ++written;

@@ -197,6 +197,9 @@ class Marker {
 
  private:
   static constexpr std::size_t kBatch = 16;
+  [[nodiscard]] Error stopped() const {
+    return stopped_error(record_ ? "no text was written, but the ledger keeps those that were finished; the same command starts again" : "nothing was written; the same command starts again");
+  }
 
   Result<Text> begin(const Sampler& sampler, std::uint64_t number) const {
     Text text;
@@ -264,7 +267,7 @@ class Marker {
         for (std::size_t i = 0; i < count; ++i) {
           if (auto done = take(texts[i], sampled[i], "demonstration model"); !done) return done;
         }
-        if (!progress.update(first * arguments_.tokens + (t + 1) * count, total)) return stopped_error("nothing was written; the same command starts again");
+        if (!progress.update(first * arguments_.tokens + (t + 1) * count, total)) return stopped();
       }
       for (const Text& text : texts) {
         if (auto done = finish(text, output, ledger); !done) return done;
@@ -284,7 +287,7 @@ class Marker {
       const auto more = reader->next();
       if (!more) return more.error();
       if (!*more) break;
-      if (interrupted()) return stopped_error("nothing was written; the same command starts again");
+      if (interrupted()) return stopped();
       if (ledger || record_) log(*text, decoded(reader->row().data(), dtype, vocab));
       const Row row{text->sequence.data(), params_};
       Sampled sampled;

@@ -64,6 +64,7 @@ HEIRMARK_API const char* heirmark_ledger_id(const heirmark_ledger* ledger);
 
 HEIRMARK_API heirmark_status heirmark_issued_begin(const uint8_t* request_id, const char* account, const uint32_t* prompt, size_t prompt_count, heirmark_issued** issued);
 HEIRMARK_API heirmark_status heirmark_issued_add(heirmark_issued* issued, uint32_t token, uint32_t row_status, const heirmark_top_tokens* top);
+HEIRMARK_API void heirmark_issued_truncate(heirmark_issued* issued, uint32_t tokens);
 HEIRMARK_API void heirmark_issued_free(heirmark_issued* issued);
 
 #ifdef __cplusplus

@@ -58,6 +58,7 @@ void bind_writing(nb::module_& module) {
            nb::sig("def add(self, token: int, status: RowStatus | int, phat: collections.abc.Iterable[tuple[int, int]] = ()) -> None"),
            "One token with its row's status and its likeliest tokens, Sampled.phat(row): (token, probability times 2^32), likeliest first; entries with p = 0 end the list. Without phat the token was certain: "
            "a grammar or the engine forced it. BadInputError changes nothing.")
+      .def("truncate", &Issued::truncate, "tokens"_a, "Forgets all tokens but the first `tokens`: the engine took them back.")
       .def_prop_ro("marked_tokens", &Issued::marked_tokens, "Of its tokens, those that the key chose.")
       .def("__len__", &Issued::tokens)
       .def("__repr__", [](const Issued& self) { return "<heirmark.Issued, " + std::to_string(self.tokens()) + " tokens>"; });
@@ -102,7 +103,7 @@ void bind_writing(nb::module_& module) {
       }, "seconds"_a = 60.0, "Writes what is queued and a last checkpoint, and lets the ledger go. IOFailureError says how many responses are lost. A second call does nothing.")
       .def("__enter__", [](nb::object self) { return self; }, nb::sig("def __enter__(self) -> Ledger"))
       .def("__exit__", [](Ledger& self, const nb::args&) { unlocked([&] { take(self.close()); }); }, nb::sig("def __exit__(self, *args: object) -> None"))
-      .def("__repr__", [](const Ledger& self) { return "<heirmark.Ledger " + (self.info().id.empty() ? "closed" : self.info().id) + ">"; });
+      .def("__repr__", [](const Ledger& self) { return "<heirmark.Ledger " + (self.is_open() ? self.info().id : std::string("closed")) + ">"; });
   never_pickled(ledger, "a Ledger is this process's and is not pickled or copied: open it where it is written");
 }
 

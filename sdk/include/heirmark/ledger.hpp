@@ -49,7 +49,8 @@ struct LedgerInfo {
 /// YYYY-MM-DDThh:mm:ssZ.
 [[nodiscard]] Result<LedgerInfo> make_ledger(const std::filesystem::path& folder, Keystore& store, std::string_view time);
 
-/// One response while it is made: packed as it grows (some 100 bytes a token with 16 likeliest tokens). Holds text of customers: wiped when it ends.
+/// One response while it is made: packed as it grows (some 100 bytes a token with 16 likeliest tokens). Holds text of customers: wiped when it ends,
+/// but not what growing left behind in freed memory.
 class Issued {
  public:
   /// `account` is a name as in the subkeys file; `bad_input` of append() if not.
@@ -62,6 +63,9 @@ class Issued {
   /// 2^32: what a sampler's top tokens are up to the first unused place. Empty: the token was certain (forced by a grammar, or by the engine).
   /// `bad_input` changes nothing.
   [[nodiscard]] Result<void> add(TokenId token, RowStatus status, std::span<const IssuedToken> top);
+
+  /// Forgets all tokens but the first `tokens`: an engine took them back. More than there are changes nothing.
+  void truncate(std::uint32_t tokens) noexcept;
 
   [[nodiscard]] std::uint32_t tokens() const noexcept;         ///< added so far
   [[nodiscard]] std::uint32_t marked_tokens() const noexcept;  ///< of them, those that the key chose
@@ -105,8 +109,9 @@ class Ledger {
   [[nodiscard]] Result<void> wait(std::uint64_t ticket, std::chrono::milliseconds at_most) const;
   [[nodiscard]] LedgerStatus status() const;
   [[nodiscard]] const LedgerInfo& info() const noexcept;
+  [[nodiscard]] bool is_open() const noexcept;  ///< not closed
   /// Writes what is queued and a last checkpoint, and lets the ledger go. `io`: what could not be written within the time is lost, and the
-  /// message says how much. The destructor does the same with 10 s.
+  /// message says how much; a write that has begun is waited for. Other threads may be in any call. The destructor does the same with 10 s.
   [[nodiscard]] Result<void> close(std::chrono::milliseconds at_most = std::chrono::seconds(60));
 
   Ledger(Ledger&&) noexcept;
@@ -202,8 +207,10 @@ class LedgerReader {
 };
 
 /// Removes the sealed parts of responses before a time, for good, and records that; the digests stay. With accounts (and the secret) only
-/// theirs. A server may be writing. Returns how many.
+/// theirs. A server may be writing. Returns how many. `io` if they are removed but another program keeps the old bytes on the disk by reading longer than
+/// `wait`: the same call again finishes it.
 [[nodiscard]] Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::string_view before, std::string_view now,
-                                                 const LedgerSecret* secret, const std::set<std::string, std::less<>>& accounts);
+                                                 const LedgerSecret* secret, const std::set<std::string, std::less<>>& accounts,
+                                                 std::chrono::milliseconds wait = std::chrono::seconds(30));
 
 }  // namespace heirmark

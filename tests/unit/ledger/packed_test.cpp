@@ -3,6 +3,7 @@
 #include <random>
 
 #include "ledger/packed.hpp"
+#include "made.hpp"
 
 namespace heirmark::ledger {
 namespace {
@@ -94,6 +95,40 @@ TEST_CASE("a token's likeliest tokens are checked before anything changes", "[le
   CHECK(issued.add(1, RowStatus::unmarked, {}).ok());
   CHECK(issued.tokens() == 3);
   CHECK(issued.marked_tokens() == 2);
+}
+
+TEST_CASE("a response that was cut is the one that never had the tokens", "[ledger]") {
+  Made made;
+  const auto build = [](std::uint32_t tokens) {
+    Issued out(RequestId{}, "default", std::vector<TokenId>{1, 2});
+    for (std::uint32_t t = 0; t < tokens; ++t)
+      REQUIRE(out.add(200 * t, t % 3 == 0 ? RowStatus::unmarked : RowStatus::marked, t % 2 == 0 ? std::vector<IssuedToken>{{300 * t, 1u << 20}, {5, 77}} : std::vector<IssuedToken>{}).ok());
+    return out;
+  };
+  Ledger ledger = made.open();
+  for (std::uint32_t kept = 0; kept <= 7; ++kept) {
+    Issued cut = build(7);
+    cut.truncate(kept);
+    CHECK(cut.tokens() == kept);
+    CHECK(cut.marked_tokens() == build(kept).marked_tokens());
+    REQUIRE(cut.add(9, RowStatus::marked, {}).ok());
+    Issued never = build(kept);
+    REQUIRE(never.add(9, RowStatus::marked, {}).ok());
+    REQUIRE(ledger.append(std::move(cut)).ok());
+    REQUIRE(ledger.append(std::move(never)).ok());
+  }
+  REQUIRE(ledger.close().ok());
+  std::vector<IssuedResponse> responses;
+  const auto reader = LedgerReader::open(made.folder()).value();
+  REQUIRE(reader.each_response(made.secret(), {}, [&](const LedgerRecord&, IssuedResponse&& response) -> Result<void> { return responses.push_back(std::move(response)), Result<void>(); }, {}).ok());
+  REQUIRE(responses.size() == 16);
+  for (std::size_t i = 0; i < 16; i += 2) {
+    CHECK(responses[i].tokens == responses[i + 1].tokens);
+    REQUIRE(responses[i].phat.size() == responses[i + 1].phat.size());
+    for (std::size_t t = 0; t < responses[i].phat.size(); ++t)
+      CHECK(std::equal(responses[i].phat[t].begin(), responses[i].phat[t].end(), responses[i + 1].phat[t].begin(), responses[i + 1].phat[t].end(),
+                       [](const IssuedToken& a, const IssuedToken& b) { return a.token == b.token && a.p == b.p; }));
+  }
 }
 
 TEST_CASE("digests of a response depend on the salt and on each part alone", "[ledger]") {

@@ -101,7 +101,7 @@ TEST_CASE("a session's key that was changed is no error of reading: its records 
   const LedgerCheck check = made.check();
   CHECK(check.problems.size() == 6);
   CHECK(check.opened == 4);
-  CHECK(made.check(false).problems.empty());
+  CHECK(made.check(false).problems.size() == 6);  // without the secret too
 }
 
 TEST_CASE("another ledger's secret opens nothing and is an error of the key", "[ledger]") {
@@ -211,6 +211,43 @@ TEST_CASE("times bound what is exported", "[ledger]") {
   LedgerReader::Filter bad;
   bad.from = "yesterday";
   CHECK(reader.each_response(made.secret(), bad, [](const LedgerRecord&, IssuedResponse&&) { return Result<void>(); }, {}).error().code == ErrorCode::usage);
+}
+
+TEST_CASE("a purge that a reader holds up says so, and the next one finishes it", "[ledger]") {
+  Made made;
+  fill(made);
+  sqlite3* reader = nullptr;
+  REQUIRE(sqlite3_open((made.folder() / "ledger.db").c_str(), &reader) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM records", nullptr, nullptr, nullptr) == SQLITE_OK);
+  const auto held = purge_ledger(made.folder(), "2026-11-25T15:00:00Z", "2026-11-25T15:00:00Z", nullptr, {}, std::chrono::milliseconds(200));
+  REQUIRE(!held.ok());
+  CHECK(held.error().code == ErrorCode::io);
+  CHECK(held.error().message.find("10 responses are removed, but") != std::string::npos);
+  sqlite3_close(reader);
+  CHECK(purge_ledger(made.folder(), "2026-11-25T15:00:00Z", "2026-11-25T15:00:00Z", nullptr, {}).value() == 0);
+  CHECK(made.check().problems.empty());
+}
+
+TEST_CASE("a purge cannot be made before what it takes, nor of what is to come", "[ledger]") {
+  Made made;
+  fill(made);
+  REQUIRE(purge_ledger(made.folder(), "2026-11-25T13:00:00Z", "2026-11-25T15:00:00Z", nullptr, {}).value() == 6);
+  change(made, "UPDATE records SET sealed = NULL, purged = 3 WHERE seq = 8");
+  const LedgerCheck earlier = made.check();
+  CHECK(std::any_of(earlier.problems.begin(), earlier.problems.end(), [](const std::string& problem) { return problem.find("record 8: is purged by a record that is not after it") == 0; }));
+  change(made, "UPDATE records SET line = replace(line, '\"before\":\"2026', '\"before\":\"2999') WHERE seq = 10");
+  const LedgerCheck to_come = made.check();
+  CHECK(std::any_of(to_come.problems.begin(), to_come.problems.end(), [](const std::string& problem) { return problem.find("record 10: a purge of responses to come") == 0; }));
+}
+
+TEST_CASE("a view in the place of a table, or a trigger, is no ledger", "[ledger]") {
+  Made view;
+  change(view, "UPDATE tree SET time = ''; ALTER TABLE records RENAME TO kept; CREATE VIEW records AS SELECT * FROM kept");
+  CHECK(LedgerReader::open(view.folder()).error().message.find("not the tables of a ledger") != std::string::npos);
+  Made trigger;
+  change(trigger, "UPDATE tree SET time = ''; CREATE TRIGGER t AFTER INSERT ON records BEGIN DELETE FROM records; END");
+  CHECK(LedgerReader::open(trigger.folder()).error().code == ErrorCode::bad_input);
+  CHECK(Ledger::open(trigger.folder(), trigger.options()).error().code == ErrorCode::bad_input);
 }
 
 TEST_CASE("something else in the place of a ledger is refused", "[ledger]") {

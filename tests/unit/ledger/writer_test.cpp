@@ -212,20 +212,85 @@ TEST_CASE("a checkpoint ends each hour in which something was recorded, and the 
   // Nobody appends: the thread finds by itself that the hour is over.
   const auto deadline = std::chrono::steady_clock::now() + 10s;
   std::vector<LedgerCheckpoint> checkpoints;
-  while (checkpoints.size() < 2 && std::chrono::steady_clock::now() < deadline) {
+  while (checkpoints.size() < 3 && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(50ms);
     checkpoints = LedgerReader::open(made.folder())->checkpoints().value();
   }
-  REQUIRE(checkpoints.size() == 2);
+  REQUIRE(checkpoints.size() == 3);
   CHECK(checkpoints[0].size == 2);
   CHECK(checkpoints[0].time == "2026-11-25T13:10:00Z");
-  CHECK(checkpoints[1].size == 4);
+  CHECK(checkpoints[1].size == 3);  // the clock was set back into another hour
+  CHECK(checkpoints[1].time == "2026-11-25T13:10:00Z");
+  CHECK(checkpoints[2].size == 4);
   REQUIRE(ledger.close().ok());
   const LedgerCheck check = made.check();
   CHECK(check.problems.empty());
-  CHECK(check.checkpoints == 2);  // the last one covers all: no other is needed
+  CHECK(check.checkpoints == 3);  // the last one covers all: no other is needed
   CHECK(check.summary.first == "2026-11-25T12:00:00Z");
   CHECK(check.summary.last == "2026-11-25T13:10:00Z");
+}
+
+TEST_CASE("a clock that was set back between two servers leaves a good ledger", "[ledger]") {
+  Made made;
+  {
+    Ledger first = made.open();
+    REQUIRE(first.append(some_response(1)).ok());
+    REQUIRE(first.wait(1, 10s).ok());
+    made.seconds += 3000;  // idle, and then closed: the checkpoint is later than every record
+    REQUIRE(first.close().ok());
+  }
+  made.seconds -= 2400;
+  {
+    Ledger second = made.open();
+    REQUIRE(second.append(some_response(2)).ok());
+    REQUIRE(second.close().ok());
+  }
+  const LedgerCheck check = made.check();
+  CHECK(check.problems.empty());
+  CHECK(check.summary.last == "2026-11-25T12:50:00Z");  // not before what the first checkpoint said
+}
+
+TEST_CASE("a ledger may be closed while others wait and append", "[ledger]") {
+  Made made;
+  Ledger ledger = made.open();
+  const Locker locker(made.folder());
+  std::vector<std::thread> threads;
+  std::atomic<int> ended{0};
+  REQUIRE(ledger.append(some_response(0)).ok());
+  for (std::uint32_t t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      (void)ledger.append(t % 2 == 0 ? Issued(RequestId{}, "default", {}) : Issued(RequestId{}, "no name", {}));
+      CHECK_FALSE(ledger.wait(1, 20s).ok());
+      ++ended;
+    });
+  std::this_thread::sleep_for(50ms);
+  CHECK_FALSE(ledger.close(10ms).ok());
+  for (auto& thread : threads) thread.join();
+  CHECK(ended == 4);
+  CHECK_FALSE(ledger.is_open());
+  CHECK(ledger.append(some_response(1)).error().code == ErrorCode::usage);
+  CHECK(ledger.status().durable == 0);
+  CHECK(ledger.close().ok());
+}
+
+TEST_CASE("a child that was forked does not keep the ledger from the next server", "[ledger]") {
+  Made made;
+  Ledger ledger = made.open();
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    char byte;
+    ::close(ends[1]);
+    ::_exit(::read(ends[0], &byte, 1) == 0 ? 0 : 1);  // until the parent lets go
+  }
+  ::close(ends[0]);
+  REQUIRE(ledger.close().ok());
+  CHECK(Ledger::open(made.folder(), made.options()).ok());
+  ::close(ends[1]);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
 }
 
 TEST_CASE("what makes no sense is refused with a reason", "[ledger]") {

@@ -904,6 +904,9 @@ class Issued:
         One token with its row's status and its likeliest tokens, Sampled.phat(row): (token, probability times 2^32), likeliest first; entries with p = 0 end the list. Without phat the token was certain: a grammar or the engine forced it. BadInputError changes nothing.
         """
 
+    def truncate(self, tokens: int) -> None:
+        """Forgets all tokens but the first `tokens`: the engine took them back."""
+
     @property
     def marked_tokens(self) -> int:
         """Of its tokens, those that the key chose."""

@@ -193,7 +193,7 @@ class LedgerRecorder:
     def __init__(self, ledger: heirmark.Ledger, counters: "Counters", policy: Policy) -> None:
         self._ledger, self._counters, self._policy = ledger, counters, policy
         self._lock = threading.Lock()
-        self._issued: dict[int, heirmark.Issued] = {}
+        self._issued: dict[int, tuple[heirmark.Issued, int]] = {}  # and how many tokens the request had when it began
 
     def begin(self, request: Request) -> None:
         """Under fail-closed IOFailureError while the ledger cannot write: a response that could not be recorded is not begun."""
@@ -203,20 +203,23 @@ class LedgerRecorder:
             raise heirmark.IOFailureError(f"this request cannot be recorded: {error}")
         issued = heirmark.Issued(request.sequence.request_id, request.account, request.prompt + request.tokens)
         with self._lock:
-            self._issued[id(request)] = issued
+            self._issued[id(request)] = issued, len(request.tokens)
 
     def token(self, request: Request, token: int, status: int, phat: list[tuple[int, int]]) -> None:
-        self._issued[id(request)].add(token, status, phat)
+        self._issued[id(request)][0].add(token, status, phat)
 
     def end(self, request: Request) -> None:
-        """What has been given out is recorded, or counted by the ledger as lost."""
+        """The tokens that the request has are recorded, those that the engine took back are not; or it is counted by the ledger as lost."""
         with self._lock:
-            issued = self._issued.pop(id(request), None)
-        if issued is None or len(issued) == 0:
+            issued, before = self._issued.pop(id(request), (None, 0))
+        if issued is None:
+            return
+        issued.truncate(max(0, len(request.tokens) - before))
+        if len(issued) == 0:
             return
         try:
             self._ledger.append(issued)
-        except heirmark.IOFailureError:
+        except (heirmark.IOFailureError, heirmark.UsageError):  # full, or closed meanwhile
             self._counters.add("responses.unrecorded")
 
     def close(self, seconds: float = 60.0) -> None:
@@ -348,13 +351,18 @@ class Service:
             request.tokens += tokens[known:]
             return
         if request.sequence is not None and self._recorder:
+            request.tokens = os.path.commonprefix([request.tokens, tokens])  # what was issued of the response that ends here
             self._recorder.end(request)
         request.tokens = tokens
         if request.sequence is not None:
             request.sequence = self.sampler.begin(prompt=request.prompt + tokens, account=request.account)
             self.counters.add("restarts")
             if self._recorder:
-                self._recorder.begin(request)
+                try:
+                    self._recorder.begin(request)
+                except heirmark.Error:
+                    request.sequence, request.reason = None, "ledger-fails"
+                    raise
 
     # ---- Tokens
 
@@ -407,4 +415,4 @@ class Service:
         if (token := draw.token) is not None:
             request.tokens.append(token)
             if self._recorder:
-                self._recorder.token(request, token, int(draw.status), draw.phat)
+                self._recorder.token(request, token, draw.status, draw.phat)

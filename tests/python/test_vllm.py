@@ -1,0 +1,526 @@
+"""The contract of the vLLM plugin, by a stand-in for the engine's batch and sampler (vLLM 0.32, V1 runner); tests/engines/vllm has the real ones."""
+import dataclasses
+import enum
+import gc
+import json
+import logging
+import random
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import heirmark
+import heirmark.vllm
+from heirmark.serving import VARIABLE, Config, Service
+from support import logits_of, subkeys_bytes
+
+VOCAB, COLUMNS, EOS = 211, 240, 3
+
+
+class Direction(enum.Enum):
+    UNIDIRECTIONAL = enum.auto()
+    SWAP = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchUpdate:
+    batch_size: int
+    removed: list
+    added: list
+    moved: list
+
+
+def sampling(**changes):
+    values = dict(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, extra_args=None, all_stop_token_ids={EOS}, presence_penalty=0.0, allowed=None)
+    return types.SimpleNamespace(**{**values, **changes})
+
+
+class Call:
+    """A request of the engine's."""
+
+    def __init__(self, number, prompt, params, length=12, chunks=1):
+        self.number, self.prompt, self.params, self.length, self.unread = number, prompt, params, length, chunks
+        self.output, self.seen = [], []
+
+
+class Engine:
+    """As much of the engine as a logits processor sees. Logits are a function of request and position, so that no test hangs on a random request id."""
+
+    def __init__(self, processor):
+        self.processor, self.slots, self.removed, self.added, self.moved = processor, [], [], [], []
+
+    def remove(self, call):
+        index = self.slots.index(call)
+        self.slots[index] = None
+        self.removed.append(index)
+
+    def add(self, call):
+        self.removed.sort(reverse=True)
+        index = self.removed.pop() if self.removed else len(self.slots)
+        self.slots[index:index + 1] = [call]
+        self.added.append((index, call.params, call.prompt, call.output))
+
+    def condense(self):
+        self.removed.sort(reverse=True)
+        for empty in sorted(self.removed):
+            while self.slots and self.slots[-1] is None:
+                self.slots.pop()
+            if empty < len(self.slots) - 1:
+                self.removed.remove(empty)
+                self.slots[empty] = self.slots.pop()
+                self.moved.append((len(self.slots), empty, Direction.UNIDIRECTIONAL))
+        assert None not in self.slots
+
+    def swap(self, a, b):
+        self.slots[a], self.slots[b] = self.slots[b], self.slots[a]
+        self.moved.append((a, b, Direction.SWAP))
+
+    def raw(self, call):
+        row = logits_of(1, call.number * 1000 + len(call.output), COLUMNS)[0]
+        row[VOCAB:] = 60.0  # padding, which must never be chosen
+        row[EOS] = -60.0
+        return row
+
+    def step(self, scheduled=None, shuffle=None):
+        """One forward pass and one sampling of all scheduled requests."""
+        if scheduled is not None:
+            for call in [c for c in self.slots if c not in scheduled]:
+                self.remove(call)
+            for call in scheduled:
+                if call not in self.slots:
+                    self.add(call)
+        self.condense()
+        if shuffle is not None and len(self.slots) > 1:
+            self.swap(*shuffle.sample(range(len(self.slots)), 2))
+        changed = self.removed or self.added or self.moved
+        self.processor.update_state(BatchUpdate(len(self.slots), self.removed, self.added, self.moved) if changed else None)
+        self.removed, self.added, self.moved = [], [], []
+        logits = np.stack([self.raw(c) for c in self.slots]) if self.slots else np.zeros((0, COLUMNS), np.float32)
+        for row, call in zip(logits, self.slots, strict=True):
+            row[call.output] -= np.float32(call.params.presence_penalty)
+            if call.params.allowed is not None:
+                row[[t for t in range(COLUMNS) if t not in call.params.allowed]] = -np.inf
+        greedy = logits[:, :VOCAB].argmax(1) if len(logits) else []
+        tokens = list(greedy)
+        if any(c.params.temperature >= 1e-5 for c in self.slots):  # where all are greedy, vLLM stops here
+            for row, call in zip(logits, self.slots, strict=True):
+                row /= np.float32(call.params.temperature if call.params.temperature >= 1e-5 else 1)
+                if call.params.min_p:
+                    e = np.exp(row[:VOCAB] - row[:VOCAB].max())
+                    row[:VOCAB][e < call.params.min_p] = -np.inf
+            seen = logits.copy()
+            assert self.processor.is_argmax_invariant()
+            logits = self.processor.apply(logits)
+            rng = np.random.default_rng(5)
+            for i, call in enumerate(self.slots):
+                if call.params.temperature >= 1e-5:
+                    call.seen.append(seen[i])
+                    row = np.asarray(logits[i, :VOCAB], np.float64)
+                    p = np.exp(row - row.max())
+                    tokens[i] = int(rng.choice(VOCAB, p=p / p.sum()))
+        for call, token in zip(self.slots, tokens, strict=True):
+            if call.unread > 1:
+                call.unread -= 1  # a chunk of the prompt: what was sampled is thrown away
+                if call.seen:
+                    call.seen.pop()
+            else:
+                call.output.append(int(token))
+        return tokens
+
+    def run(self, calls, shuffle=None):
+        waiting = list(calls)
+        while waiting:
+            self.step(waiting, shuffle)
+            waiting = [c for c in waiting if len(c.output) < c.length]
+        self.step([])
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Makes a plugin as the engine does, by HEIRMARK_CONFIG."""
+    monkeypatch.setattr(heirmark.vllm, "_front", None)
+
+    def make(profile="standard-2026-11", columns=VOCAB, **members):
+        (tmp_path / "subkeys.json").write_bytes(subkeys_bytes(profile))
+        (tmp_path / "subkeys.json").chmod(0o600)
+        (tmp_path / "heirmark.json").write_text(json.dumps({"subkeys": "subkeys.json", **members}))
+        monkeypatch.setenv(VARIABLE, str(tmp_path / "heirmark.json"))
+        heirmark.vllm.register()
+        processor = heirmark.vllm.LogitsProcessor(engine_config(vocab_size=columns), "cpu", False)
+        processor.begun, begin = [], processor._service.begin
+        processor._service.begin = lambda *a, **k: processor.begun.append(begin(*a, **k)) or processor.begun[-1]
+        return processor
+    return make
+
+
+def engine_config(vocab_size=VOCAB, **changes):
+    values = dict(speculative_config=None, use_v2_model_runner=False, async_scheduling=False, tensor=1, pipeline=1, logprobs_mode="raw_logprobs", runner_type="generate")
+    values.update(changes)
+    name = types.SimpleNamespace
+    return name(speculative_config=values["speculative_config"], use_v2_model_runner=values["use_v2_model_runner"],
+                scheduler_config=name(async_scheduling=values["async_scheduling"], max_num_seqs=64),
+                parallel_config=name(tensor_parallel_size=values["tensor"], pipeline_parallel_size=values["pipeline"]),
+                model_config=name(runner_type=values["runner_type"], logprobs_mode=values["logprobs_mode"], get_vocab_size=lambda: vocab_size))
+
+
+def alone(processor, request, call):
+    """The tokens of one request by the sampler alone, from the logits as the engine had them before sampling and the request's own parameters."""
+    sampler = processor._service.sampler
+    sequence = sampler.begin(request_id=bytes.fromhex(request.key), prompt=call.prompt, account=request.account)
+    p = call.params
+    params = heirmark.Params(temperature=p.temperature, top_k=p.top_k if 0 < p.top_k < VOCAB else 0, top_p=p.top_p, min_p=p.min_p)
+    tokens = []
+    for position in range(len(call.output)):
+        row = logits_of(1, call.number * 1000 + position, COLUMNS)[0]
+        row[VOCAB:], row[EOS] = 60.0, -60.0
+        row[tokens] -= np.float32(p.presence_penalty)
+        if p.allowed is not None:
+            row[[t for t in range(COLUMNS) if t not in p.allowed]] = -np.inf
+        tokens.append(int(sampler.sample(row[None], [sequence], params).token[0]))
+    return tokens
+
+
+# Temperatures are powers of two: dividing by them is exact, so that the engine's division and the sampler's are the same.
+KINDS = [dict(), dict(temperature=0.5), dict(temperature=2.0, top_k=20), dict(top_p=0.9), dict(temperature=2.0, min_p=0.05), dict(temperature=0.5, top_k=40, top_p=0.8, min_p=0.01),
+         dict(top_k=-1), dict(top_k=VOCAB + 5), dict(presence_penalty=2.5), dict(allowed=set(range(20, 60)))]
+
+
+class TestTokens:
+    def test_are_the_samplers(self, start):
+        processor = start(account="birch")
+        calls = [Call(i, [i, i + 1], sampling(**kind), length=30) for i, kind in enumerate(KINDS)]
+        Engine(processor).run(calls)
+        assert len(processor.begun) == len(calls)
+        for request, call in zip(processor.begun, calls, strict=True):
+            assert call.output == alone(processor, request, call) and request.account == "birch" and all(0 <= t < VOCAB for t in call.output)
+        counts = processor.counters.snapshot()
+        assert counts["requests.marked"] == len(calls) and counts["tokens.marked"] + counts["tokens.issued"] == 30 * len(calls) and "restarts" not in counts
+
+    def test_every_profile(self, start):
+        for profile in heirmark.Profile.all():
+            processor = start(profile.name)
+            call = Call(1, [4, 5], sampling(temperature=0.5), length=20)
+            Engine(processor).run([call])
+            assert call.output == alone(processor, processor.begun[0], call), profile.name
+
+    def test_whatever_the_batch_does(self, start):
+        """Requests come, go, pause and come back, rows move and swap, prompts are read in chunks; no token changes and no response is begun twice."""
+        processor, rng = start(), random.Random(11)
+        calls = [Call(i, [i % 7] * (1 + i % 3), sampling(**KINDS[i % len(KINDS)]), length=rng.randint(1, 40), chunks=rng.randint(1, 4)) for i in range(60)]
+        engine, waiting, steps = Engine(processor), list(calls), 0
+        while waiting:
+            scheduled = [c for c in waiting[:24] if rng.random() < 0.7]
+            for call in scheduled:
+                if call not in engine.slots and call.output and rng.random() < 0.5:
+                    call.unread = rng.randint(1, 3)  # preempted: prompt and output are read again
+            engine.step(scheduled, rng)
+            waiting = [c for c in waiting if len(c.output) < c.length]
+            steps += 1
+        engine.step([])
+        assert steps > 60
+        by_prompt = {}
+        for request in processor.begun:
+            by_prompt.setdefault(request.key, request)
+        assert len(by_prompt) == len(calls) == processor.counters.snapshot()["requests.marked"]
+        unmatched = list(processor.begun)
+        for call in calls:
+            found = [r for r in unmatched if r.tokens == call.output and r.prompt == call.prompt]
+            assert found, call.number
+            assert any(call.output == alone(processor, r, call) for r in found)
+            unmatched.remove(found[0])
+        counts = processor.counters.snapshot()
+        assert counts["tokens.marked"] + counts["tokens.issued"] == sum(c.length for c in calls) and "restarts" not in counts
+
+    def test_padding_is_never_chosen(self, start):
+        processor = start()
+        call = Call(1, [], sampling(top_k=1), length=10)
+        Engine(processor).run([call])
+        assert max(call.output) < VOCAB
+
+    def test_logits_narrower_than_the_vocabulary_are_refused(self, start):
+        processor = start(columns=COLUMNS + 1)
+        with pytest.raises(heirmark.UsageError, match="241"):
+            Engine(processor).run([Call(1, [], sampling())])
+
+    def test_greedy_rows_are_the_engines(self, start):
+        processor = start()
+        calls = [Call(1, [1], sampling(temperature=0.0)), Call(2, [1], sampling()), Call(3, [1], sampling(temperature=0.0))]
+        Engine(processor).run(calls)
+        for call in (calls[0], calls[2]):
+            expected = []
+            for position in range(call.length):
+                row = logits_of(1, call.number * 1000 + position, COLUMNS)[0]
+                row[EOS] = -60.0
+                expected.append(int(row[:VOCAB].argmax()))
+            assert call.output == expected
+        assert calls[1].output == alone(processor, processor.begun[1], calls[1])
+        Engine(processor).run([Call(4, [1], sampling(temperature=0.0), length=5)])
+        assert processor.counters.snapshot()["tokens.unmarked"] == 12 + 12 + 5
+
+    def test_what_the_engine_put_there_itself(self, start):
+        """A token that was not drawn, and an output that was cut: the request goes on from what stands."""
+        processor = start()
+        call, engine = Call(1, [7, 8], sampling(), length=40), Engine(processor)
+        for _ in range(5):
+            engine.step([call])
+        request = processor._rows[0].request
+        call.output[-1] = 99
+        engine.step([call])
+        assert request.tokens == call.output[:5] and request.sequence.position == 5 and "restarts" not in processor.counters.snapshot()
+        for _ in range(3):
+            engine.step([call])
+        del call.output[2:]
+        engine.step([call])
+        assert request.tokens == call.output[:2] and len(call.output) == 3 and processor.counters.snapshot()["restarts"] == 1
+        engine.step([call])
+        assert request is processor._rows[0].request and request.tokens == call.output[:3] and request.sequence.position == 1
+
+    def test_what_came_with_tokens_and_lost_some(self, start):
+        """A request that joins in the middle goes on as a response whose prompt is all that stands, also when the engine takes some of that back."""
+        processor = start()
+        call, engine = Call(1, [7, 8], sampling(), length=40), Engine(processor)
+        call.output[:] = [20, 21, 22]
+        engine.step([call])
+        engine.step([call])
+        assert processor.begun[0].prompt == [7, 8, 20, 21, 22] and processor.begun[0].tokens == call.output[3:4]
+        del call.output[1:]
+        engine.step([call])
+        engine.step([call])
+        assert processor._rows[0].request is processor.begun[1] and processor.begun[1].prompt == [7, 8, 20] and processor.begun[1].tokens == call.output[1:2]
+
+
+class TestRequests:
+    def test_opting_out_and_accounts(self, start):
+        processor = start()
+        asked = [{"heirmark_mark": False}, {"heirmark_account": "birch"}, {"heirmark_mark": 0}, {"other": {"heirmark_mark": 5}}, {"heirmark_mark": True, "heirmark_account": "default"}]
+        calls = [Call(i, [i], sampling(extra_args=a)) for i, a in enumerate(asked)]
+        twins = [Call(i, [i], sampling(extra_args=a)) for i, a in enumerate(asked)]
+        Engine(processor).run(calls)
+        assert [r.marked for r in processor.begun] == [False, True, False, True, True] and [r.account for r in processor.begun] == ["default", "birch", "default", "default", "default"]
+        nothing = heirmark.vllm.LogitsProcessor.__new__(heirmark.vllm.LogitsProcessor)
+        nothing._service = None
+        Engine(nothing).run(twins)
+        for i in (0, 2):
+            np.testing.assert_array_equal(np.stack(calls[i].seen), np.stack(twins[i].seen))
+        for i in (1, 3, 4):
+            assert calls[i].output == alone(processor, processor.begun[i], calls[i])
+        assert processor.counters.snapshot()["requests.opted-out"] == 2
+
+    def test_unmarked_rows_are_not_touched(self, start):
+        processor = start()
+        rows = logits_of(3, 1, COLUMNS)
+        outs = [[], [], []]
+        processor.update_state(BatchUpdate(3, [], [(0, sampling(extra_args={"heirmark_mark": False}), [1], outs[0]), (1, sampling(), [1], outs[1]), (2, sampling(temperature=0), [1], outs[2])], []))
+        got = processor.apply(rows.copy())
+        np.testing.assert_array_equal(got[[0, 2]], rows[[0, 2]])
+        assert np.isfinite(got[1]).sum() == 1
+
+    def test_every_sample_of_n_has_an_id_of_its_own(self, start):
+        processor, params, prompt = start(), sampling(), [1, 2]
+        calls = [Call(1, prompt, params, length=30) for _ in range(6)]
+        Engine(processor).run(calls)
+        assert len({r.key for r in processor.begun}) == 6 and len({tuple(c.output) for c in calls}) > 1
+
+    def test_ends_are_seen(self, start):
+        """The engine forgets a finished request, and keeps one that it paused."""
+        processor, engine = start(), None
+        engine, paused = Engine(processor), Call(1, [1], sampling(), length=50)
+        engine.step([paused])
+        for number in range(2, 30):
+            engine.step([Call(number, [1], sampling())])
+        gc.collect()
+        engine.step([])
+        engine.step([])
+        assert processor._service.live() == 1
+        engine.step([paused])
+        assert processor._rows[0].request is processor.begun[0] and len(paused.output) == 2
+        assert paused.output == alone(processor, processor.begun[0], paused)
+
+    def test_what_is_kept_of_those_who_left_is_bounded(self, start):
+        processor, kept = start(), []
+        engine = Engine(processor)
+        for number in range(processor._most_left + 40):
+            kept.append(Call(number, [1], sampling()))
+            engine.step(kept[-1:])
+        assert processor._service.live() <= processor._most_left + 2
+        engine.step(kept[:1])  # forgotten: it goes on as a new response
+        engine.step(kept[:1])
+        assert processor.begun[-1].prompt == [1] + kept[0].output[:1] and processor.begun[-1].tokens == kept[0].output[1:2]
+
+
+class TestPolicy:
+    @pytest.mark.parametrize(("extra", "words"), [({"heirmark_mark": "no"}, "heirmark_mark"), ({"heirmark_mark": 2}, "heirmark_mark"), ({"heirmark_mark": None}, "heirmark_mark"),
+                                                  ({"heirmark_account": "Not One"}, "heirmark_account"), ({"heirmark_account": 5}, "heirmark_account"), ({"heirmark": {"mark": False}}, '"heirmark"'),
+                                                  ({"heirmark_request": "a"}, "heirmark_request")])
+    def test_malformed_arguments_are_refused_at_submission(self, start, extra, words):
+        for policy in ("fail-closed", "serve-unmarked-and-count"):
+            processor = start(policy=policy)
+            with pytest.raises(ValueError, match=words):
+                processor.validate_params(sampling(extra_args=extra))
+
+    def test_accounts_are_checked_at_submission(self, start):
+        processor = start()
+        for good in (None, {}, {"heirmark_account": "birch"}, {"heirmark_account": "pine", "heirmark_mark": False}, {"session_id": "x"}):
+            processor.validate_params(sampling(extra_args=good))
+        with pytest.raises(ValueError, match="no such account"):
+            processor.validate_params(sampling(extra_args={"heirmark_account": "pine"}))
+
+    def test_greedy_under_greenlist(self, start):
+        processor = start("greenlist-2026-11")
+        with pytest.raises(ValueError, match="temperature 0"):
+            processor.validate_params(sampling(temperature=0.0))
+        processor.validate_params(sampling(temperature=0.5))
+
+    def test_a_request_that_cannot_be_marked_is_ended(self, start, caplog):
+        processor = start()
+        call = Call(1, [1], sampling(extra_args={"heirmark_account": "pine"}), length=3)  # past validate_params
+        with caplog.at_level(logging.ERROR, "vllm.heirmark"):
+            Engine(processor).run([call])
+        assert call.output == [EOS] * 3 and "no such account" in caplog.text and processor.counters.snapshot() == {"requests.unknown-account": 1}
+
+    def test_or_served_and_counted(self, start):
+        processor = start(policy="serve-unmarked-and-count")
+        processor.validate_params(sampling(extra_args={"heirmark_account": "pine"}))
+        call = Call(1, [1], sampling(extra_args={"heirmark_account": "pine"}), length=3)
+        Engine(processor).run([call])
+        assert EOS not in call.output and processor.counters.snapshot() == {"requests.unknown-account": 1}
+
+    @pytest.mark.parametrize("value", [np.nan, -np.inf, np.inf])
+    def test_a_row_that_cannot_be_marked(self, start, value):
+        for policy in ("fail-closed", "serve-unmarked-and-count"):
+            processor = start(policy=policy)
+            good, bad = Call(1, [1], sampling(), length=6), Call(2, [1], sampling(), length=6)
+            engine = Engine(processor)
+            engine.step([good, bad])
+            raw = engine.raw
+            def broken(call):
+                row = raw(call)
+                if call is bad:
+                    row[:] = value
+                return row
+            engine.raw = broken
+            engine.processor, inner = types.SimpleNamespace(update_state=processor.update_state, is_argmax_invariant=processor.is_argmax_invariant, apply=lambda x: finite(processor.apply(x))), processor
+            with np.errstate(invalid="ignore"):
+                engine.step([good, bad])
+            engine.raw, engine.processor = raw, inner
+            engine.step([good, bad])
+            engine.step([good, bad])
+            name = "tokens.infinite-logit" if value == np.inf else "tokens.no-finite-logit"
+            assert processor.counters.snapshot()[name] == 1
+            assert good.output == alone(processor, processor.begun[0], good)
+            if policy == "fail-closed":
+                assert bad.output[1:] == [EOS] * 3
+            else:
+                assert processor._rows[1].request.tokens == bad.output[:3] and "restarts" not in processor.counters.snapshot()
+
+    def test_without_a_stop_token_the_engine_stops(self, start):
+        processor = start()
+        with pytest.raises(heirmark.BadInputError, match="stop token"):
+            Engine(processor).run([Call(1, [1], sampling(extra_args={"heirmark_account": "pine"}, all_stop_token_ids=set()))])
+
+
+def finite(logits):
+    """What the stand-in's own sampling can take: a row that was left as it was becomes a certain token."""
+    rows = ~np.isfinite(logits[:, :VOCAB]).any(1) | np.isnan(logits[:, :VOCAB]).any(1)
+    logits[rows, :VOCAB] = -np.inf
+    logits[rows, 9] = 0
+    return logits
+
+
+class TestTheServer:
+    def test_without_a_configuration_nothing_happens(self, monkeypatch):
+        monkeypatch.delenv(VARIABLE, raising=False)
+        monkeypatch.setattr(heirmark.vllm, "_front", None)
+        heirmark.vllm.register()
+        assert heirmark.vllm._front is None
+        bad = engine_config(speculative_config=object(), use_v2_model_runner=True)
+        processor = heirmark.vllm.LogitsProcessor(bad, "cpu", False)
+        rows = logits_of(2, 1)
+        processor.update_state(BatchUpdate(1, [], [(0, sampling(extra_args={"heirmark_mark": "no"}), [1], [])], []))
+        np.testing.assert_array_equal(processor.apply(rows.copy()), rows)
+        processor.validate_params(sampling(extra_args={"heirmark_mark": "no"}))
+        assert processor.counters is None and heirmark.vllm.LogitsProcessor(bad, object()).add_request(0, sampling()) is False
+
+    @pytest.mark.parametrize(("change", "words"), [(dict(speculative_config=object()), "speculative"), (dict(use_v2_model_runner=True), "VLLM_USE_V2_MODEL_RUNNER=0"),
+                                                   (dict(async_scheduling=True), "--no-async-scheduling"), (dict(tensor=2), "tensor parallelism"), (dict(pipeline=2), "pipeline"),
+                                                   (dict(logprobs_mode="processed_logits"), "processed_logits")])
+    def test_engines_that_cannot_mark_are_refused(self, start, change, words):
+        start()
+        with pytest.raises(heirmark.UsageError, match=words) as error:
+            heirmark.vllm.LogitsProcessor(engine_config(**change), "cpu", False)
+        assert "\n" not in str(error.value)
+        heirmark.vllm.check(engine_config(**change, runner_type="pooling"))
+
+    def test_and_before_they_start(self, start, monkeypatch):
+        """register() checks what EngineArgs makes of its arguments: with speculative decoding vLLM would never call the processor."""
+        class EngineArgs:
+            def create_engine_config(self, context=None, *, headless=False):
+                return engine_config(speculative_config=context)
+        monkeypatch.setitem(sys.modules, "vllm.engine.arg_utils", types.SimpleNamespace(EngineArgs=EngineArgs))
+        plain = EngineArgs.create_engine_config
+        start()
+        assert EngineArgs().create_engine_config(headless=True).speculative_config is None
+        with pytest.raises(heirmark.UsageError, match="speculative"):
+            EngineArgs().create_engine_config("draft")
+        wrapped = EngineArgs.create_engine_config
+        heirmark.vllm.register()
+        assert EngineArgs.create_engine_config is wrapped is not plain
+
+    @pytest.mark.parametrize(("members", "words"), [({"account": "pine"}, "pine"), ({"subkeys": "none.json"}, "none.json"), ({"policy": "open"}, "policy"), ({"ledger": "issued"}, "ledger")])
+    def test_a_wrong_configuration_stops_it(self, start, monkeypatch, members, words):
+        monkeypatch.setattr(heirmark.vllm, "_front", None)
+        with pytest.raises(heirmark.Error, match=words) as error:
+            start(**members)
+        assert "\n" not in str(error.value)
+
+    def test_a_plugin_that_vllm_left_out_takes_no_requests(self, start, monkeypatch):
+        processor = start()
+        monkeypatch.setattr(heirmark.vllm, "_front", None)
+        with pytest.raises(ValueError, match="VLLM_PLUGINS"):
+            processor.validate_params(sampling())
+
+    def test_says_that_it_marks_and_nothing_secret(self, start, caplog, monkeypatch):
+        with caplog.at_level(logging.DEBUG, "vllm.heirmark"):
+            processor = start()
+            monkeypatch.setattr(heirmark.vllm, "_REPORT_SECONDS", 0.0)
+            Engine(processor).run([Call(1, [1], sampling())])
+        assert f"key {1:016x}" in caplog.text and "tokens." in caplog.text
+        secrets = [v for v in json.loads(subkeys_bytes())["window"]] + json.loads(subkeys_bytes())["issuance"]
+        assert not any(s in caplog.text for s in secrets)
+
+
+def test_draws_are_the_samples(start):
+    """Service.draw and take are sample in two halves."""
+    processor = start()
+    service = processor._service
+    requests = [service.begin([i]) for i in range(3)] + [service.begin([], marked=False)]
+    sampler = service.sampler
+    twins = [sampler.begin(request_id=r.sequence.request_id, prompt=r.prompt) for r in requests[:3]]
+    for step in range(10):
+        logits = logits_of(4, step, VOCAB)
+        before = sampler.rows([r.sequence for r in requests[:3]]).tobytes()
+        draws = service.draw(logits, requests)
+        assert draws[3] is None and sampler.rows([r.sequence for r in requests[:3]]).tobytes() == before
+        assert [d.token for d in draws[:3]] == [d.token for d in service.draw(logits, requests)[:3]] == sampler.sample(logits[:3], twins).token.tolist()
+        for request, draw in zip(requests[:3], draws[:3], strict=True):
+            service.take(request, draw)
+        with pytest.raises(heirmark.UsageError):
+            service.take(requests[0], draws[0])
+    assert [len(r.tokens) for r in requests] == [10, 10, 10, 0] and service.draw(logits[3:], requests[3:]) == [None]
+
+
+def test_a_recorder_is_told_what_was_kept(start, tmp_path):
+    told = []
+    recorder = types.SimpleNamespace(begin=lambda r: told.append(("begin", r.key)), token=lambda r, t, phat: told.append((t, phat)), end=lambda r: told.append(("end", r.key)))
+    start()
+    processor = heirmark.vllm.LogitsProcessor.__new__(heirmark.vllm.LogitsProcessor)
+    processor._serve(Service(Config.read(tmp_path / "heirmark.json"), vocab_size=VOCAB, recorder=recorder), 64)
+    engine = Engine(processor)
+    engine.run([Call(1, [1], sampling(top_k=5), length=4, chunks=3)])
+    gc.collect()
+    engine.step([])
+    assert [t[0] for t in told][0] == "begin" and told[-1][0] == "end" and len(told) == 6
+    for token, phat in told[1:-1]:
+        assert token in [t for t, _ in phat] and len(phat) == 5
