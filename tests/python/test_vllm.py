@@ -532,7 +532,8 @@ class TestTheLedger:
     """What was served stands in the ledger, once, whatever the batch did, and before anybody asks again."""
 
     @pytest.fixture
-    def recorded(self, start, tmp_path):
+    def recorded(self, start, tmp_path, monkeypatch):
+        monkeypatch.setattr(heirmark.vllm, "_REST_SECONDS", 2.0)
         store = heirmark.Keystore.create(tmp_path / "keys", "a passphrase", opslimit=1, memlimit=8192)
         heirmark.make_ledger(tmp_path / "ledger", store)
         processor = start(ledger="ledger", model="model-v")

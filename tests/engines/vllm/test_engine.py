@@ -32,7 +32,7 @@ HEIRMARK = os.environ.get("HEIRMARK") or str(pathlib.Path(sys.executable).parent
 class Key:
     def __init__(self, folder):
         self.folder = folder
-        store = heirmark.Keystore.create(folder / "keys", "correct horse", opslimit=1, memlimit=8192)
+        store = self.store = heirmark.Keystore.create(folder / "keys", "correct horse", opslimit=1, memlimit=8192)
         self.subkeys = folder / "subkeys.json"
         for name, epoch in (("opening", "acme/2026-11"), ("other", "acme/2026-12")):
             store.new_epoch(epoch, family_size=4096)
@@ -225,3 +225,33 @@ def test_engines_that_cannot_mark_do_not_start(key, monkeypatch):
     for options, words in ((dict(speculative_config={"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 3}), "speculative decoding"), (dict(logprobs_mode="processed_logprobs"), "logprobs-mode")):
         with pytest.raises(heirmark.UsageError, match=words):
             EngineArgs(**common, **options).create_engine_config()
+
+
+def test_the_ledger_has_what_was_served(tmp_path):
+    """What the endpoint returned stands in the ledger token for token, once the engine rests; a killed server leaves a good one, and the next goes on with it."""
+    key = Key(tmp_path)
+    heirmark.make_ledger(tmp_path / "ledger", key.store)
+    key.config.write_text(json.dumps({"subkeys": "subkeys.json", "ledger": "ledger", "model": "test"}))
+
+    def recorded(count):
+        deadline = time.monotonic() + 120
+        while heirmark.verify_ledger(tmp_path / "ledger").responses < count:
+            assert time.monotonic() < deadline, "the responses are not recorded"
+            time.sleep(0.5)
+        done = subprocess.run([HEIRMARK, "ledger", "export", tmp_path / "ledger", "-o", "-", "--keystore", tmp_path / "keys", "--passphrase-fd", "0"], input=b"correct horse\n", capture_output=True, check=True)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    served = []
+    for turn in range(2):
+        with Server(key, tmp_path / "server.log") as server:
+            answers, _ = server.many(16)
+            server.many(4, vllm_xargs={"heirmark_mark": 0})
+            served += answers
+            lines = recorded(len(served))
+            assert sorted((line["prompt"], line["tokens"]) for line in lines) == sorted((prompt, tokens) for prompt, tokens in served)
+            assert len({line["request_id"] for line in lines}) == len(served)
+            if turn == 0:
+                os.killpg(server.process.pid, signal.SIGKILL)
+    check = heirmark.verify_ledger(tmp_path / "ledger", store=key.store)
+    assert check.problems == [] and check.opened == len(served)
+    print(f"\n{len(served)} responses served and recorded, {check.checkpoints} checkpoints")

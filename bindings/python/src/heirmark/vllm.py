@@ -39,7 +39,7 @@ __all__ = ["LogitsProcessor", "check", "register"]
 _log = logging.getLogger("vllm.heirmark")
 _GREEDY_BELOW = 1e-5  # vLLM's own bound: vllm/v1/sample/sampler.py
 _REPORT_SECONDS = 60.0
-_REST_SECONDS = 2.0  # an engine that has a request to go on with calls far more often
+_REST_SECONDS = 30.0  # an engine that has a request to go on with calls more often, on a slow machine too
 
 
 # ---- What a request asks for
