@@ -16,6 +16,7 @@ class Locker {
  public:
   explicit Locker(const std::filesystem::path& folder) {
     REQUIRE(sqlite3_open((folder / "ledger.db").c_str(), &handle_) == SQLITE_OK);
+    sqlite3_busy_timeout(handle_, 10'000);  // the ledger may be writing just now
     REQUIRE(sqlite3_exec(handle_, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
   }
   Locker(const Locker&) = delete;
