@@ -13,8 +13,8 @@ import pytest
 
 import heirmark
 import heirmark.sglang
-from heirmark.serving import Config, Service
-from heirmark.sglang import Batch, Engine, Wish, check, make_sampler_class
+from heirmark.serving import Config, Service, Wish
+from heirmark.sglang import Batch, Engine, check, make_sampler_class
 from support import HEIRMARK, logits_of, subkeys_bytes
 
 VOCAB, TOP_K_ALL = 211, 1 << 30
@@ -327,12 +327,12 @@ def test_opting_out_and_accounts(make):
 
 
 @pytest.mark.parametrize("custom, words", [({"heirmark_acount": "a"}, "heirmark_acount"), ({"heirmark_account": "A B"}, "1 to 64"), ({"heirmark_account": 3}, "1 to 64"),
-                                           ({"heirmark_mark": 0}, "true or false"), ({"heirmark_mark": "no"}, "true or false")])
+                                           ({"heirmark_mark": 2}, "true or false"), ({"heirmark_mark": "no"}, "true or false")])
 def test_a_wrong_wish_ends_its_request_alone(make, custom, words):
     server = Server(make(policy="serve-unmarked-and-count"))
     wrong, right = Req(0, [1], 10, custom_params=custom), Req(1, [2], 10)
     with pytest.raises(heirmark.UsageError, match=words):
-        Wish.of(wrong.sampling_params)
+        Wish.of(wrong.sampling_params.custom_params, "custom parameter")
     server.finish([wrong, right])
     assert isinstance(wrong.finished_reason, FinishAbort) and words in wrong.finished_reason.message and wrong.finished_reason.status_code == 400
     assert right.finished_reason == "length" and server.engine.live() == 0

@@ -27,7 +27,7 @@ import numpy
 
 import heirmark
 
-__all__ = ["Config", "Counters", "Draw", "Policy", "Recorder", "Request", "Service", "VARIABLE"]
+__all__ = ["Config", "Counters", "Draw", "Policy", "Recorder", "Request", "Service", "VARIABLE", "Wish"]
 
 VARIABLE = "HEIRMARK_CONFIG"
 
@@ -123,6 +123,29 @@ class Counters:
         """All counts that are not 0, by name."""
         with self._lock:
             return dict(sorted(self._counts.items()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """What a client asks of heirmark through its engine's own field for extra arguments: heirmark_account (a name) and heirmark_mark (true or false; 1 or 0 where
+    the engine's field holds numbers only)."""
+
+    account: str | None = None
+    marked: bool = True
+
+    @classmethod
+    def of(cls, arguments: Any, what: str) -> "Wish":
+        """arguments: a mapping, of which only names that begin with heirmark are looked at; anything else asks for nothing. UsageError names the argument, which the
+        engine calls a `what`."""
+        given = {name: value for name, value in arguments.items() if str(name).startswith("heirmark")} if isinstance(arguments, Mapping) else {}
+        if unknown := sorted(given.keys() - {"heirmark_account", "heirmark_mark"}):
+            raise heirmark.UsageError(f'{what} "{unknown[0]}": heirmark has heirmark_account and heirmark_mark')
+        account, mark = given.get("heirmark_account"), given.get("heirmark_mark", True)
+        if account is not None and not (isinstance(account, str) and heirmark.is_key_name(account)):
+            raise heirmark.UsageError(f'{what} "heirmark_account": expected 1 to 64 of a-z 0-9 . _ -')
+        if not isinstance(mark, (bool, int, float)) or mark not in (0, 1):
+            raise heirmark.UsageError(f'{what} "heirmark_mark": expected true or false, 1 or 0')
+        return cls(account, bool(mark))
 
 
 class Request:

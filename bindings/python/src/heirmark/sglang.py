@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import heirmark
-from heirmark.serving import Config, Draw, Policy, Request, Service
+from heirmark.serving import Config, Draw, Policy, Request, Service, Wish
 
-__all__ = ["BACKEND", "Batch", "Engine", "Wish", "check", "make_sampler_class", "register"]
+__all__ = ["BACKEND", "Batch", "Engine", "check", "make_sampler_class", "register"]
 
 BACKEND = "heirmark"
 TOP_K_ALL = 1 << 30  # SGLang's: top-k is off
@@ -32,26 +32,9 @@ _log = logging.getLogger(__name__)
 
 # ---- What a request wants
 
-@dataclasses.dataclass(frozen=True)
-class Wish:
-    """What a request's custom_params ask of heirmark."""
-
-    account: str | None = None
-    marked: bool = True
-
-    @classmethod
-    def of(cls, params: Any) -> "Wish":
-        """UsageError names the parameter that is wrong. params: SGLang's SamplingParams."""
-        custom = params.custom_params
-        given = {name: value for name, value in custom.items() if str(name).startswith("heirmark")} if isinstance(custom, dict) else {}
-        if unknown := sorted(given.keys() - {"heirmark_account", "heirmark_mark"}):
-            raise heirmark.UsageError(f'custom parameter "{unknown[0]}": heirmark has heirmark_account and heirmark_mark')
-        account, mark = given.get("heirmark_account"), given.get("heirmark_mark", True)
-        if account is not None and not (isinstance(account, str) and heirmark.is_key_name(account)):
-            raise heirmark.UsageError('custom parameter "heirmark_account": expected 1 to 64 of a-z 0-9 . _ -')
-        if not isinstance(mark, bool):
-            raise heirmark.UsageError('custom parameter "heirmark_mark": expected true or false')
-        return cls(account, mark)
+def _wish(params: Any) -> Wish:
+    """UsageError names the parameter that is wrong. params: SGLang's SamplingParams."""
+    return Wish.of(params.custom_params, "custom parameter")
 
 
 def _params(params: Any, vocab_size: int) -> dict[str, Any]:
@@ -194,7 +177,7 @@ class Engine:
     def _begin(self, row: _Row, req: Any, index: int) -> None:
         params = req.sampling_params
         try:
-            wish = Wish.of(params)
+            wish = _wish(params)
             row.request = self.service.begin([*req.origin_input_ids_unpadded, *req.output_ids[:index]], account=wish.account, marked=wish.marked, unsupported=_unsupported(req),
                                              **_params(params, self.service.sampler.vocab_size))
         except (heirmark.UsageError, heirmark.KeyAccessError) as error:

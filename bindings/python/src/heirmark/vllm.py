@@ -22,7 +22,7 @@ import time
 from typing import Any
 
 import heirmark
-from heirmark.serving import VARIABLE, Config, Counters, Draw, Policy, Request, Service
+from heirmark.serving import VARIABLE, Config, Counters, Draw, Policy, Request, Service, Wish
 
 try:
     from vllm.v1.sample.logits_processor.interface import LogitsProcessor as _V1
@@ -44,25 +44,9 @@ _REST_SECONDS = 30.0  # an engine that has a request to go on with calls more of
 
 # ---- What a request asks for
 
-@dataclasses.dataclass(frozen=True)
-class Wish:
-    """What a request's extra arguments say."""
-
-    account: str | None = None
-    marked: bool = True
-
-    @classmethod
-    def of(cls, params: Any) -> "Wish":
-        """UsageError names the argument that is wrong."""
-        given = {name: value for name, value in (getattr(params, "extra_args", None) or {}).items() if name.startswith("heirmark")}
-        if unknown := sorted(given.keys() - {"heirmark_account", "heirmark_mark"}):
-            raise heirmark.UsageError(f'extra argument "{unknown[0]}": heirmark has heirmark_account and heirmark_mark')
-        account, mark = given.get("heirmark_account"), given.get("heirmark_mark", True)
-        if account is not None and not (isinstance(account, str) and heirmark.is_key_name(account)):
-            raise heirmark.UsageError('extra argument "heirmark_account": expected 1 to 64 of a-z 0-9 . _ -')
-        if not isinstance(mark, (bool, int, float)) or mark not in (0, 1):
-            raise heirmark.UsageError('extra argument "heirmark_mark": expected true or false, 1 or 0')
-        return cls(account, bool(mark))
+def _wish(params: Any) -> Wish:
+    """UsageError names the argument that is wrong."""
+    return Wish.of(getattr(params, "extra_args", None), "extra argument")
 
 
 def _greedy(params: Any) -> bool:
@@ -198,7 +182,7 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
             return
         if _front is None:
             raise heirmark.UsageError(f"{VARIABLE} is set, but VLLM_PLUGINS leaves out heirmark, so that nobody checked the engine")
-        wish = Wish.of(sampling_params)
+        wish = _wish(sampling_params)
         if not wish.marked or _front.config.policy is not Policy.FAIL_CLOSED:
             return
         if wish.account is not None and wish.account not in _front.accounts:
@@ -306,7 +290,7 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
 
     def _begin(self, params: Any, prompt: list[int]) -> Request | None:
         try:
-            wish = Wish.of(params)
+            wish = _wish(params)
             return self._service.begin(prompt, account=wish.account, marked=wish.marked, unsupported=_unsupported(params, self._scheme),
                                        **({"temperature": 0.0} if _greedy(params) else _truncation(params, self._service.sampler.vocab_size)))
         except (heirmark.UsageError, heirmark.KeyAccessError, heirmark.IOFailureError) as error:  # validate_params refuses what is wrong where it is submitted
