@@ -87,8 +87,9 @@ class Verifier {
   Result<void> read_published() {
     const auto key = ledger::log_public_key(info_);
     if (!key) return key.error();
-    for (const std::string& note : options_.published) {
-      auto checkpoint = ledger::parse_checkpoint(note, info_.id, *key);
+    for (std::size_t i = 0; i < options_.published.size(); ++i) {
+      auto checkpoint = ledger::parse_checkpoint(options_.published[i], info_.id, *key);
+      if (!checkpoint && checkpoint.error().code == ErrorCode::bad_input) return checkpoint.error().at("published checkpoint " + std::to_string(i + 1));
       if (!checkpoint) problem("published " + checkpoint.error().message);
       else published_[checkpoint->size].insert(checkpoint->root);
     }

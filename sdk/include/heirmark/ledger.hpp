@@ -179,7 +179,7 @@ class LedgerReader {
   /// the sealed parts. An error is about reading; what is wrong with the ledger is in the check.
   struct VerifyOptions {
     const LedgerSecret* secret = nullptr;        ///< null: sealed parts are compared with their digests and not opened
-    std::span<const std::string> published;      ///< checkpoints that somebody kept: the ledger must still hold what they cover
+    std::span<const std::string> published;      ///< checkpoints that somebody kept: the ledger must still hold what they cover. One that is none of this ledger's in form is `bad_input`
     std::function<bool(double)> progress;        ///< gets a share; false stops
   };
   [[nodiscard]] Result<LedgerCheck> verify(const VerifyOptions& options) const;
