@@ -30,6 +30,12 @@ def key(tmp_path_factory):
     return Key(tmp_path_factory.mktemp("key"))
 
 
+@pytest.fixture(autouse=True)
+def november(monkeypatch):
+    """The month of the tests' keys is always now."""
+    monkeypatch.setattr("heirmark.serving._month", lambda: KEY.rpartition("/")[2])
+
+
 @pytest.fixture
 def sampler():
     return make_sampler()

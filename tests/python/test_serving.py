@@ -1,4 +1,5 @@
 """What the engines' integrations share: configuration, requests, policy, counters."""
+import datetime
 import json
 import threading
 
@@ -6,8 +7,11 @@ import numpy as np
 import pytest
 
 import heirmark
+import heirmark.serving
 from heirmark.serving import Config, Policy, Service, VARIABLE
 from support import VOCAB, logits_of, make_sampler, subkeys_bytes
+
+MONTH = heirmark.serving._month  # as it is; each test has another in its place
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ class TestConfig:
     @pytest.mark.parametrize(("text", "words"), [
         ("", "line 1"), ("{", "line 1"), ("[]", "object"), ("{}", '"subkeys": missing'), ('{"subkeys":"a","subkey":"b"}', 'unknown member "subkey"'), ('{"subkeys":5}', '"subkeys": expected a string'),
         ('{"subkeys":""}', '"subkeys": expected a string'), ('{"subkeys":"a","policy":"open"}', '"policy": expected "fail-closed" or'), ('{"subkeys":"a","account":"Not One"}', '"account"'),
-        ('{"subkeys":"a","subkeys":"b"}', "twice"), ('{"subkeys":"a","ledger":null}', '"ledger"'), ('{"subkeys":\n"a",}', "line 2"), (b"\xff\xfe", "UTF-8"),
+        ('{"subkeys":"a","subkeys":"b"}', "twice"), ('{"subkeys":"a","ledger":null}', '"ledger"'), ('{"subkeys":"a","epoch":"2026-13"}', '"epoch"'), ('{"subkeys":\n"a",}', "line 2"), (b"\xff\xfe", "UTF-8"),
     ])
     def test_bad_ones_are_named(self, folder, text, words):
         path = folder / "bad.json"
@@ -67,6 +71,35 @@ class TestConfig:
         (folder / "subkeys.json").chmod(0o644)
         with pytest.raises(heirmark.KeyAccessError):
             service(folder)
+
+
+class TestEpoch:
+    """The keys in these tests are of 2026-11."""
+
+    @pytest.mark.parametrize(("month", "words"), [("2026-12", "the epoch 2026-11 is over"), ("2026-10", "the epoch 2026-11 has not begun")])
+    def test_keys_of_another_month_do_not_start_a_server(self, folder, monkeypatch, month, words):
+        monkeypatch.setattr(heirmark.serving, "_month", lambda: month)
+        for policy in Policy:
+            with pytest.raises(heirmark.KeyAccessError, match=words):
+                service(folder, policy=policy.value)
+        assert service(folder, epoch="2026-11").begin([1]).marked
+
+    def test_keys_of_another_month_than_the_configuration_names(self, folder):
+        with pytest.raises(heirmark.KeyAccessError, match="keys of 2026-11, and the configuration names 2026-12"):
+            service(folder, epoch="2026-12")
+
+    def test_a_server_that_runs_on_goes_on_and_counts(self, folder, monkeypatch):
+        here, named = service(folder), service(folder, epoch="2026-11")
+        here.begin([1])
+        monkeypatch.setattr(heirmark.serving, "_month", lambda: "2026-12")
+        assert here.begin([1]).marked and named.begin([1]).marked
+        here.begin([1], marked=False)
+        assert here.counters.snapshot() == {"requests.epoch-over": 1, "requests.marked": 2, "requests.opted-out": 1}
+        assert named.counters.snapshot() == {"requests.marked": 1}
+
+    def test_the_month_is_that_of_utc(self):
+        before, month, after = (datetime.datetime.now(datetime.timezone.utc), MONTH(), datetime.datetime.now(datetime.timezone.utc))
+        assert month in {f"{t.year:04}-{t.month:02}" for t in (before, after)}
 
 
 class TestRequests:

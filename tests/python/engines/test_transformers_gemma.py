@@ -41,7 +41,7 @@ def test_served_text_is_found(model, tmp_path):
         (tmp_path / f"{month}.json").write_bytes(store.open_for(f"acme/{month}", "test").expose_bytes())
     (tmp_path / "subkeys.json").write_bytes(store.subkeys("acme/2026-11").expose_bytes())
     (tmp_path / "subkeys.json").chmod(0o600)
-    marks = Marks.from_config(Config(tmp_path / "subkeys.json"), model)
+    marks = Marks.from_config(Config(tmp_path / "subkeys.json", epoch="2026-11"), model)
     inputs = tokenizer(PROMPTS, return_tensors="pt", padding=True)
     assert (inputs["attention_mask"] == 0).any(), "some prompt is padded"
     out = model.generate(**inputs, do_sample=True, temperature=1.0, top_k=0, top_p=0.98, num_return_sequences=2, min_new_tokens=TOKENS, max_new_tokens=TOKENS, custom_generate=marks)

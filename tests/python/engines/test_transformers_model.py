@@ -121,7 +121,7 @@ def test_text_served_is_found_and_not_with_another_key(model, tmp_path):
         openings.append(store.open_for(f"acme/{month}", "test"))
     (tmp_path / "subkeys.json").write_bytes(store.subkeys("acme/2026-11").expose_bytes())
     (tmp_path / "subkeys.json").chmod(0o600)
-    marks = Marks.from_config(Config(tmp_path / "subkeys.json"), model)
+    marks = Marks.from_config(Config(tmp_path / "subkeys.json", epoch="2026-11"), model)
     prompts = torch.arange(100, 132).reshape(8, 4)
     out = model.generate(prompts, attention_mask=torch.ones_like(prompts), do_sample=True, top_k=0, min_new_tokens=100, max_new_tokens=100, custom_generate=marks)
     texts = [(row, 4) for row in out.tolist()]

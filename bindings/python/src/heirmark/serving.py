@@ -3,7 +3,7 @@ made, and the counters.
 
 The configuration is one JSON file; the environment variable HEIRMARK_CONFIG names it:
 
-    {"subkeys": "subkeys.json", "account": "default", "policy": "fail-closed", "ledger": "ledger", "model": "acme-70b"}
+    {"subkeys": "subkeys.json", "account": "default", "policy": "fail-closed", "ledger": "ledger", "model": "acme-70b"}   # and "epoch": "2026-11"
 
 subkeys   what `heirmark key export-subkey` wrote; a path relative to the configuration's folder. The file that holds a secret is this one, never the configuration.
 account   whose issuance subkey is used where a request names none; by default the key's first.
@@ -11,13 +11,16 @@ policy    what happens to a request or token that should be marked and cannot be
           "serve-unmarked-and-count" leaves it to the engine's own sampling. Both are counted.
 ledger    folder of the issuance ledger (`heirmark ledger new`): every marked response is recorded there. Under "fail-closed" no request begins while the ledger cannot write.
 model     the model's name in the ledger, ASCII; by default "unnamed".
+epoch     the month that the subkeys are of, "YYYY-MM"; by default the month in which the server starts, UTC: keys of another do not start a server unless they are named.
 """
 
 import dataclasses
+import datetime
 import enum
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -48,6 +51,7 @@ class Config:
     policy: Policy = Policy.FAIL_CLOSED
     ledger: Path | None = None
     model: str = "unnamed"
+    epoch: str | None = None
     digest: str = dataclasses.field(default="", compare=False)  # SHA-256 of the file, hex: what the ledger says of how the model was served
 
     @classmethod
@@ -80,13 +84,15 @@ class Config:
             raise bad('member "subkeys": missing')
         if "account" in members and not heirmark.is_key_name(members["account"]):
             raise bad('member "account": expected 1 to 64 of a-z 0-9 . _ -')
+        if "epoch" in members and not re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])", members["epoch"]):
+            raise bad('member "epoch": expected YYYY-MM')
         try:
             policy = Policy(members.get("policy", Policy.FAIL_CLOSED.value))
         except ValueError:
             raise bad('member "policy": expected "' + '" or "'.join(p.value for p in Policy) + '"') from None
         ledger = members.get("ledger")
         return cls(path.parent / members["subkeys"], members.get("account"), policy, path.parent / ledger if ledger else None,
-                   members.get("model", "unnamed"), hashlib.sha256(data).hexdigest())
+                   members.get("model", "unnamed"), members.get("epoch"), hashlib.sha256(data).hexdigest())
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Config":
@@ -95,6 +101,22 @@ class Config:
         if not path:
             raise heirmark.UsageError(f"{VARIABLE} is not set: it names the server's configuration, a JSON file")
         return cls.read(path)
+
+    def keys(self) -> heirmark.Subkeys:
+        """The subkeys, which must be those of the account and epoch that the server is to use. Errors as Subkeys.read; KeyAccessError: no such account, or keys of another month."""
+        keys = heirmark.Subkeys.read(self.subkeys)
+        if self.account is not None and self.account not in keys.accounts:
+            raise heirmark.KeyAccessError(f'{self.subkeys}: no account "{self.account}", which the configuration names')
+        epoch, wanted = keys.path.rpartition("/")[2], self.epoch or _month()
+        if epoch != wanted:
+            is_over = "is over" if epoch < wanted else "has not begun"
+            raise heirmark.KeyAccessError(f"{self.subkeys}: keys of {epoch}, and the configuration names {wanted}" if self.epoch else
+                                          f'{self.subkeys}: the epoch {epoch} {is_over}; export the subkeys of {wanted}, or name {epoch} in the configuration\'s member "epoch"')
+        return keys
+
+
+def _month() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m")
 
 
 def _without_twins(pairs: list[tuple[str, Any]], bad: Callable[[str], Exception]) -> dict[str, Any]:
@@ -107,7 +129,8 @@ def _without_twins(pairs: list[tuple[str, Any]], bad: Callable[[str], Exception]
 class Counters:
     """Counts by name, for a server's metrics; any thread may add and read.
 
-    responses.unrecorded: the ledger had no room; requests.marked, requests.opted-out, requests.REASON; tokens.marked (window), tokens.issued, tokens.unmarked (greedy), tokens.REASON; restarts. A REASON
+    responses.unrecorded: the ledger had no room; requests.marked, requests.opted-out, requests.REASON; requests.epoch-over: of the marked ones, those that began after the
+    month of the key, which goes on being used until the server is started with the next; tokens.marked (window), tokens.issued, tokens.unmarked (greedy), tokens.REASON; restarts. A REASON
     says why a mark that should have been made was not: unknown-account, bad-parameter, unsupported-NAME, no-finite-logit, infinite-logit.
     """
 
@@ -264,10 +287,9 @@ class Service:
 
     def __init__(self, config: Config, *, vocab_size: int, max_rows: int = 1024, device: str = "cpu", threads: int = 1, recorder: Recorder | None = None) -> None:
         """vocab_size, max_rows, device and threads are the Sampler's. recorder: told of every token, with its 16 likeliest; by default one of the ledger that the
-        configuration names, if it names one. The subkeys file is read and the sampler made now, so that a server with a bad configuration does not start: errors as Subkeys.read and Sampler."""
-        keys = heirmark.Subkeys.read(config.subkeys)
-        if config.account is not None and config.account not in keys.accounts:
-            raise heirmark.KeyAccessError(f'{config.subkeys}: no account "{config.account}", which the configuration names')
+        configuration names, if it names one. The subkeys file is read and the sampler made now, so that a server with a bad configuration does not start: errors as Config.keys and Sampler."""
+        keys = config.keys()
+        self._epoch = config.epoch or _month()
         self.config = config
         self.counters = Counters()
         self.sampler = heirmark.Sampler(keys, vocab_size=vocab_size, max_rows=max_rows, device=device, threads=threads)
@@ -331,6 +353,8 @@ class Service:
                     del self._requests[key]
                 raise
         self.counters.add(f"requests.{reason or 'marked'}")
+        if request.marked and not self.config.epoch and _month() != self._epoch:
+            self.counters.add("requests.epoch-over")
         return request
 
     def get(self, key: Hashable) -> Request | None:

@@ -89,9 +89,7 @@ class _Front:
     @classmethod
     def read(cls) -> "_Front":
         config = Config.from_environment()
-        keys = heirmark.Subkeys.read(config.subkeys)
-        if config.account is not None and config.account not in keys.accounts:
-            raise heirmark.KeyAccessError(f'{config.subkeys}: no account "{config.account}", which the configuration names')
+        keys = config.keys()
         return cls(config, keys.accounts, keys.profile.scheme)
 
 
