@@ -1,4 +1,4 @@
-// What the parts of the extension share: errors, progress, tokens, memory of other libraries.
+// What the parts of the extension share: errors, progress, tokens.
 #pragma once
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>

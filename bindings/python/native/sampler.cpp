@@ -2,9 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include <heirmark/device_sampler.hpp>
-
-#include "common.hpp"
+#include "arrays.hpp"
 
 namespace heirmark::python {
 namespace {
@@ -77,141 +75,6 @@ std::vector<SamplingParams> params_of(nb::handle object, std::size_t rows) {
   if (!nb::try_cast(object, many)) throw nb::type_error("params is a Params, a list of Params with one for each row, or None");
   if (many.size() != rows) usage(std::to_string(many.size()) + " params for " + std::to_string(rows) + " rows");
   return many;
-}
-
-// ---- Memory of other libraries
-
-std::string shape_text(const nb::ndarray<nb::ro>& array) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < array.ndim(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(array.shape(i));
-  return text + "]";
-}
-
-/// Why an object is no array: what its own export says, or that it has none.
-[[noreturn]] void not_an_array(nb::handle object, const std::string& name) {
-  std::string words = ": no array that DLPack or the buffer protocol can hand over";
-  if (nb::hasattr(object, "__dlpack__")) {
-    try {
-      object.attr("__dlpack__")();
-    } catch (nb::python_error& error) {
-      words += " (" + nb::cast<std::string>(nb::str(error.value())) + ")";
-    }
-  }
-  usage(name + words);
-}
-
-void check_device(const nb::ndarray<nb::ro>& array, DeviceSampler::Backend backend, const std::string& name) {
-  const int type = array.device_type();
-  if (backend == DeviceSampler::Backend::cpu) {
-    if (type != nb::device::cpu::value && type != nb::device::cuda_host::value) usage(name + ": on a device, and the sampler is the CPU's");
-  } else if (type != nb::device::cuda::value && type != nb::device::cuda_managed::value) {
-    usage(name + ": in the host's memory, and the sampler is a device's");
-  }
-}
-
-bool is_numpy(nb::handle object) { return nb::isinstance(object, nb::module_::import_("numpy").attr("ndarray")); }
-
-/// Logits of an engine, held while a call reads them. Not copied.
-struct HeldLogits {
-  nb::ndarray<nb::ro> array;
-  Logits logits;
-};
-
-HeldLogits logits_of(nb::handle object, const PySampler& sampler) {
-  HeldLogits out;
-  bool as_bits = false;
-  if (!nb::try_cast(object, out.array)) {
-    // NumPy has no bfloat16 of its own and exports none: the bits of ml_dtypes' type.
-    if (is_numpy(object) && nb::cast<std::string>(object.attr("dtype").attr("name")) == "bfloat16") as_bits = nb::try_cast(object.attr("view")("uint16"), out.array);
-    if (!as_bits) not_an_array(object, "logits");
-  }
-  const nb::ndarray<nb::ro>& array = out.array;
-  const auto type = array.dtype();
-  const auto is = [&type](nb::dlpack::dtype_code code, int bits) { return type.code == static_cast<std::uint8_t>(code) && type.bits == bits && type.lanes == 1; };
-  if (as_bits || is(nb::dlpack::dtype_code::Bfloat, 16)) {
-    out.logits.dtype = DType::bfloat16;
-  } else if (is(nb::dlpack::dtype_code::Float, 32)) {
-    out.logits.dtype = DType::float32;
-  } else if (is(nb::dlpack::dtype_code::Float, 16)) {
-    out.logits.dtype = DType::float16;
-  } else {
-    usage("logits: float32, bfloat16 or float16, not another type of " + std::to_string(type.bits) + " bits");
-  }
-  check_device(array, sampler.sampler.backend(), "logits");
-  if (array.ndim() != 1 && array.ndim() != 2) usage("logits: of the shape [rows, columns] or [columns], not " + shape_text(array));
-  const std::size_t columns = array.shape(array.ndim() - 1);
-  out.logits.rows = array.ndim() == 1 ? 1 : array.shape(0);
-  if (columns < sampler.vocab_size) usage("logits: " + std::to_string(columns) + " columns, and the vocabulary has " + std::to_string(sampler.vocab_size));
-  if (out.logits.rows == 0) return out;
-  if (columns > 1 && array.stride(array.ndim() - 1) != 1) usage("logits: the columns of a row must lie side by side; this stride is " + std::to_string(array.stride(array.ndim() - 1)));
-  out.logits.row_stride = columns;
-  if (out.logits.rows > 1) {
-    if (array.stride(0) < static_cast<std::int64_t>(columns)) usage("logits: rows overlap or run backwards; their stride is " + std::to_string(array.stride(0)));
-    out.logits.row_stride = static_cast<std::size_t>(array.stride(0));
-  }
-  out.logits.data = array.data();
-  return out;
-}
-
-/// Rows, results and workspaces: plain bytes of `backend`, held while a call uses them.
-template <class Array>
-struct Held {
-  Array array;
-  void* data = nullptr;
-  std::size_t bytes = 0;
-};
-
-template <class Array>
-Held<Array> bytes_of(nb::handle object, const std::string& name, DeviceSampler::Backend backend) {
-  Held<Array> out;
-  nb::object plain = nb::borrow(object);
-  if (is_numpy(object) && !object.attr("dtype").attr("names").is_none()) {
-    try {
-      plain = object.attr("view")("uint8");  // a structured array
-    } catch (nb::python_error&) {
-      usage(name + ": the items must lie side by side");
-    }
-  }
-  if (!nb::try_cast(plain, out.array)) {
-    nb::ndarray<nb::ro> readable;
-    if (nb::try_cast(plain, readable)) usage(name + ": cannot be written to");
-    not_an_array(object, name);
-  }
-  check_device(nb::ndarray<nb::ro>(out.array), backend, name);
-  std::int64_t expected = 1;
-  out.bytes = (static_cast<std::size_t>(out.array.dtype().bits) * out.array.dtype().lanes + 7) / 8;
-  for (std::size_t i = out.array.ndim(); i-- > 0;) {
-    if (out.array.shape(i) != 1 && out.array.stride(i) != expected) usage(name + ": the items must lie side by side");
-    expected *= static_cast<std::int64_t>(out.array.shape(i));
-  }
-  out.bytes *= static_cast<std::size_t>(expected);
-  out.data = const_cast<void*>(static_cast<const void*>(out.array.data()));
-  return out;
-}
-using HeldBytes = Held<nb::ndarray<>>;
-using HeldReadable = Held<nb::ndarray<nb::ro>>;
-
-void check_room(std::size_t bytes, std::size_t rows, std::size_t item, const std::string& name, const void* data) {
-  if (bytes < rows * item) usage(name + ": " + std::to_string(bytes) + " bytes, and " + std::to_string(rows) + " rows need " + std::to_string(rows * item));
-  if (reinterpret_cast<std::uintptr_t>(data) % 4 != 0) usage(name + ": not aligned to 4 bytes");
-}
-
-/// A new structured array of heirmark.layout, and its memory.
-struct Structured {
-  nb::object array;
-  void* data;
-};
-Structured structured(const char* type, std::size_t count) {
-  const nb::object dtype = nb::module_::import_("heirmark.layout").attr(type);
-  nb::object array = nb::module_::import_("numpy").attr("zeros")(count, dtype);
-  return {array, bytes_of<nb::ndarray<>>(array, type, DeviceSampler::Backend::cpu).data};
-}
-
-/// A new NumPy array and its memory.
-template <class T>
-std::pair<nb::object, T*> new_array(const char* type, const nb::object& shape) {
-  nb::object array = nb::module_::import_("numpy").attr("empty")(shape, type);
-  return {array, static_cast<T*>(nb::cast<nb::ndarray<>>(array).data())};
 }
 
 // ---- Sequences in calls
@@ -302,7 +165,7 @@ void need_cpu(const PySampler& self, const char* call) {
 
 PySampled sample(PySampler& self, nb::handle logits, nb::handle sequences, nb::handle params, bool top) {
   need_cpu(self, "sample");
-  const HeldLogits held = logits_of(logits, self);
+  const HeldLogits held = logits_of(logits, self.vocab_size, self.sampler.backend());
   Entered entered(sequences, self);
   if (entered.size() != held.logits.rows) usage("logits of " + std::to_string(held.logits.rows) + " rows for " + std::to_string(entered.size()) + " sequences");
   const std::vector<SamplingParams> asked = params_of(params, entered.size());
@@ -329,7 +192,7 @@ nb::object rows_of(const PySampler& self, nb::handle sequences, nb::handle param
 
 void launch(const PySampler& self, nb::handle logits, nb::handle rows, nb::handle sampled, nb::handle top, nb::handle workspace, std::uintptr_t stream) {
   const auto backend = self.sampler.backend();
-  const HeldLogits held = logits_of(logits, self);
+  const HeldLogits held = logits_of(logits, self.vocab_size, self.sampler.backend());
   const HeldReadable asked = bytes_of<nb::ndarray<nb::ro>>(rows, "rows", backend);
   check_room(asked.bytes, held.logits.rows, sizeof(DeviceRow), "rows", asked.data);
   const HeldBytes out = bytes_of<nb::ndarray<>>(sampled, "sampled", backend);
@@ -386,7 +249,7 @@ std::size_t settle_draft(const PySampler& self, PySequence& sequence, nb::handle
 
 PySampled sample_draft(PySampler& self, nb::handle logits, nb::object sequence, nb::handle draft, nb::handle params, bool top) {
   need_cpu(self, "sample_draft");
-  const HeldLogits held = logits_of(logits, self);
+  const HeldLogits held = logits_of(logits, self.vocab_size, self.sampler.backend());
   const std::vector<TokenId> tokens = tokens_of(draft, "draft");
   const std::size_t count = tokens.size() + 1;
   if (held.logits.rows != count) usage("logits of " + std::to_string(held.logits.rows) + " rows for a draft of " + std::to_string(tokens.size()) + " tokens: one more is needed");
