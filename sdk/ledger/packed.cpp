@@ -61,13 +61,16 @@ class Bytes {
 
 bool chosen_by_key(RowStatus status) { return status == RowStatus::marked || status == RowStatus::issued; }
 
+/// The ledger's order.
+bool likelier(const IssuedToken& a, const IssuedToken& b) { return a.p != b.p ? a.p > b.p : a.token < b.token; }
+
 Result<void> check_likeliest(std::span<const IssuedToken> top) {
   if (top.size() > kMostLikeliest) return Error{ErrorCode::bad_input, "more than 1024 likeliest tokens"};
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < top.size(); ++i) {
     if (top[i].p == 0) return Error{ErrorCode::bad_input, "a likeliest token has p = 0"};
     if (top[i].token >= kMaxVocab) return Error{ErrorCode::bad_input, "a likeliest token is not below 2^20"};
-    if (i > 0 && (top[i].p > top[i - 1].p || (top[i].p == top[i - 1].p && top[i].token <= top[i - 1].token)))
+    if (i > 0 && likelier(top[i], top[i - 1]))
       return Error{ErrorCode::bad_input, "the likeliest tokens are not sorted by p descending, then token ascending"};
     sum += top[i].p;
   }
@@ -114,6 +117,13 @@ Result<void> Issued::add(TokenId token, RowStatus status, std::span<const Issued
   if (!packed_) return Error{ErrorCode::usage, "this response was appended already"};
   if (token >= kMaxVocab) return Error{ErrorCode::bad_input, "token " + std::to_string(token) + " is not below 2^20"};
   if (status > RowStatus::needs_all_logits) return Error{ErrorCode::bad_input, "no such status"};
+  // A sampler's top tokens are in the order of their logits (marks.md), and two logits may give one p when it is rounded down.
+  std::vector<IssuedToken> sorted;
+  if (!std::is_sorted(top.begin(), top.end(), likelier)) {
+    sorted.assign(top.begin(), top.end());
+    std::sort(sorted.begin(), sorted.end(), likelier);
+    top = sorted;
+  }
   if (auto good = check_likeliest(top); !good) return good;
   ledger::Packed& packed = *packed_;
   if (packed.prompt.size() + packed.tokens.size() >= kMaxVocab) return Error{ErrorCode::bad_input, "more than 1048576 tokens"};

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import threading
 
+import numpy as np
 import pytest
 
 import heirmark
@@ -61,10 +62,27 @@ def test_what_was_sampled_comes_back(made):
     assert line["phat"] == [*phats, [[9, 2**32 - 1]]]
 
 
+def test_two_likely_tokens_of_one_probability(made):
+    """Logits that differ may give one p when it is rounded down: the sampler lists them by logit, the ledger by id."""
+    folder, _ = made
+    sampler, issued = make_sampler(), heirmark.Issued(request(1), "default")
+    logits = np.full((1, VOCAB), -40, dtype=np.float32)
+    logits[0, :40] = np.linspace(-21, -20, 40)  # p of 3 to 8, rising with the id
+    logits[0, 50] = 0
+    sampled = sampler.sample(logits, [sampler.begin(request_id=request(1))], top=True)
+    phat = sampled.phat(0)
+    assert len(phat) == 16 and phat != sorted(phat, key=lambda entry: (-entry[1], entry[0]))
+    issued.add(int(sampled.token[0]), int(sampled.status[0]), phat)
+    with heirmark.Ledger.open(folder / "ledger", model="m", key_id=KEY_ID) as ledger:
+        ledger.append(issued)
+    (line,) = exported(folder)
+    assert line["phat"] == [[list(entry) for entry in sorted(phat, key=lambda entry: (-entry[1], entry[0]))]]
+
+
 def test_wrong_use(made):
     folder, _ = made
     issued = heirmark.Issued(request(1), "default")
-    for wrong in ([(1, 2), (1, 1)], [(1, 1), (2, 2)], [(2**20, 1)], [(-1, 1)], [(1, -1)], [(1, 2**32)]):
+    for wrong in ([(1, 2), (1, 1)], [(1, 1), (1, 1)], [(2**20, 1)], [(-1, 1)], [(1, -1)], [(1, 2**32)]):
         with pytest.raises(heirmark.BadInputError):
             issued.add(1, heirmark.RowStatus.ISSUED, wrong)
     for wrong in ([1], ["ab"], [(1.5, 2)]):

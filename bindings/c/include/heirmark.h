@@ -129,7 +129,7 @@ typedef struct heirmark_top_token {
   uint32_t p; /* floor(2^32 probability), after temperature and truncation */
 } heirmark_top_token;
 
-/* The likeliest tokens of a row, descending by p, then ascending by token; unused places hold HEIRMARK_NO_TOKEN. */
+/* The likeliest tokens of a row, in the order of their logits (specs/marks.md, "Top tokens"), so descending by p; unused places hold HEIRMARK_NO_TOKEN. */
 typedef struct heirmark_top_tokens {
   heirmark_top_token token[HEIRMARK_TOP_TOKENS];
 } heirmark_top_tokens;

@@ -395,7 +395,7 @@ void bind_sampled(nb::module_& module) {
         for (std::size_t j = 0; j < TopTokens::kCount; ++j)
           if (nb::cast<std::int64_t>(ids[j]) >= 0) out.append(nb::make_tuple(ids[j], ps[j]));
         return out;
-      }, "row"_a, nb::sig("def phat(self, row: int) -> list[tuple[int, int]]"), "The used places of a row, (token, probability times 2^32): what a ledger logs of a token.")
+      }, "row"_a, nb::sig("def phat(self, row: int) -> list[tuple[int, int]]"), "The used places of a row, (token, probability times 2^32), likeliest first.")
       .def("__len__", [](const PySampled& self) { return nb::len(self.token); })
       .def("__repr__", [](const PySampled& self) { return "<heirmark.Sampled, " + std::to_string(nb::len(self.token)) + " rows>"; });
 }

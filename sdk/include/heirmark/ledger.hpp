@@ -59,8 +59,8 @@ class Issued {
   Issued& operator=(Issued&&) noexcept;
   ~Issued();
 
-  /// One token. `top` has at most 1,024 entries, sorted by p descending, then token ascending, p from 1, no token twice, sum of p at most
-  /// 2^32: what a sampler's top tokens are up to the first unused place. Empty: the token was certain (forced by a grammar, or by the engine).
+  /// One token. `top` has at most 1,024 entries, in any order, p from 1, no token twice, sum of p at most 2^32: what a sampler's top tokens are up to the first unused place.
+  /// They are recorded in the ledger's order, p descending, then token ascending. Empty: the token was certain (forced by a grammar, or by the engine).
   /// `bad_input` changes nothing.
   [[nodiscard]] Result<void> add(TokenId token, RowStatus status, std::span<const IssuedToken> top);
 

@@ -129,7 +129,7 @@ def _without_twins(pairs: list[tuple[str, Any]], bad: Callable[[str], Exception]
 class Counters:
     """Counts by name, for a server's metrics; any thread may add and read.
 
-    responses.unrecorded: the ledger had no room; requests.marked, requests.opted-out, requests.REASON; requests.epoch-over: of the marked ones, those that began after the
+    responses.unrecorded: the ledger had no room, or does not take such a response; requests.marked, requests.opted-out, requests.REASON; requests.epoch-over: of the marked ones, those that began after the
     month of the key, which goes on being used until the server is started with the next; tokens.marked (window), tokens.issued, tokens.unmarked (greedy), tokens.REASON; restarts. A REASON
     says why a mark that should have been made was not: unknown-account, bad-parameter, unsupported-NAME, no-finite-logit, infinite-logit.
     """
@@ -253,7 +253,16 @@ class LedgerRecorder:
             self._issued[id(request)] = issued, len(request.tokens)
 
     def token(self, request: Request, token: int, status: int, phat: list[tuple[int, int]]) -> None:
-        self._issued[id(request)][0].add(token, status, phat)
+        """What the ledger does not take, a response of more tokens than it has room for, ends no engine: the response is counted and not recorded."""
+        issued, _ = self._issued.get(id(request), (None, 0))
+        if issued is None:
+            return
+        try:
+            issued.add(token, status, phat)
+        except heirmark.BadInputError:
+            with self._lock:
+                del self._issued[id(request)]
+            self._counters.add("responses.unrecorded")
 
     def end(self, request: Request) -> None:
         """The tokens that the request has are recorded, those that the engine took back are not; or it is counted by the ledger as lost."""
