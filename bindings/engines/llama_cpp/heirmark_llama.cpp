@@ -87,25 +87,26 @@ struct State {
   bool stopping = false;          ///< the last apply selected stop_token instead
   heirmark_llama_failure failure = HEIRMARK_LLAMA_NO_FAILURE;  ///< why the pending draw has no mark, or there is none
   heirmark_llama_report report{};
+  std::vector<uint32_t> prompt;  ///< for the ledger, as the steps are
   std::vector<heirmark_llama_step> steps;
 
   State() = default;
   State(const State& other)
       : recent(other.recent), request_id(other.request_id), has_request_id(other.has_request_id), drawn(other.drawn), sequence(copy(other.sequence)),
         pending(other.pending), row(other.row), sampled(other.sampled), top(other.top), stopping(other.stopping), failure(other.failure), report(other.report),
-        steps(other.steps) {}
+        prompt(other.prompt), steps(other.steps) {}
   State& operator=(const State&) = delete;
   State(State&&) = default;
   State& operator=(State&&) = default;
   ~State() = default;
 
-  /// A response begins; what was accepted stays.
+  /// A response begins; what was accepted stays, but for what is kept for the ledger.
   void begin() noexcept {
     sequence.reset();
     drawn = pending = stopping = false;
     failure = HEIRMARK_LLAMA_NO_FAILURE;
     report = {};
-    steps.clear();
+    steps.clear();  // its memory stays, for the next response
   }
 };
 
@@ -116,6 +117,9 @@ struct Context {
 };
 
 Context* context_of(const struct llama_sampler* sampler) noexcept;
+
+/// Is what the ledger needs kept? Whoever asked for no mark is not recorded.
+bool keeps(const heirmark_llama_options& options) noexcept { return options.keep_steps != 0 && options.params.mode != HEIRMARK_OFF; }
 
 /// Is what the response asks for a random draw, whose noise a second draw must not share?
 bool draws(const heirmark_params& params) noexcept { return params.mode != HEIRMARK_GREEDY && params.temperature > 0.0f; }
@@ -285,7 +289,7 @@ void apply(struct llama_sampler* sampler, llama_token_data_array* candidates) {
 }
 
 void keep_step(Context& context, uint32_t token, bool foreign) {
-  if (context.options.keep_steps == 0) return;
+  if (!keeps(context.options)) return;
   State& state = context.state;
   heirmark_llama_step step{};
   step.token = token;
@@ -296,7 +300,6 @@ void keep_step(Context& context, uint32_t token, bool foreign) {
   } else {
     step.status = HEIRMARK_ROW_UNMARKED;
     std::fill(std::begin(step.top.token), std::end(step.top.token), heirmark_top_token{HEIRMARK_NO_TOKEN, 0});
-    step.top.token[0] = {token, 0xFFFFFFFFu};
   }
   state.steps.push_back(step);
 }
@@ -336,6 +339,8 @@ void accept(struct llama_sampler* sampler, llama_token accepted) {
       state.report.last_failure = HEIRMARK_LLAMA_LIBRARY;
       state.report.stopped = 1;
     }
+  } else if (keeps(context.options)) {
+    state.prompt.push_back(token);
   }
   state.pending = state.stopping = false;
   state.failure = HEIRMARK_LLAMA_NO_FAILURE;
@@ -346,6 +351,7 @@ void reset(struct llama_sampler* sampler) {
   State& state = static_cast<Context*>(sampler->ctx)->state;
   if (state.drawn || !state.has_request_id) state.has_request_id = draw_request_id(state.request_id);
   state.begin();
+  state.prompt.clear();
   state.recent = {};
 }
 
@@ -465,10 +471,15 @@ heirmark_status heirmark_llama_begin(struct llama_sampler* mark, const uint8_t* 
   RequestId id;
   if (request_id != nullptr) std::memcpy(id.data(), request_id, id.size());
   else if (!draw_request_id(id)) return fail(HEIRMARK_IO, "the system gave no random bytes");
-  context->state.begin();
-  context->state.request_id = id;
-  context->state.has_request_id = true;
-  return HEIRMARK_OK;
+  State& state = context->state;
+  return guarded([&] {
+    state.prompt.reserve(state.prompt.size() + state.steps.size());
+    for (const heirmark_llama_step& step : state.steps) state.prompt.push_back(step.token);
+    state.begin();
+    state.request_id = id;
+    state.has_request_id = true;
+    return HEIRMARK_OK;
+  });
 }
 
 heirmark_status heirmark_llama_get_report(const struct llama_sampler* mark, heirmark_llama_report* report) {
@@ -478,6 +489,15 @@ heirmark_status heirmark_llama_get_report(const struct llama_sampler* mark, heir
   std::memcpy(report->request_id, context->state.request_id.data(), context->state.request_id.size());
   report->position = heirmark_sequence_position(context->state.sequence.get());
   return HEIRMARK_OK;
+}
+
+const uint32_t* heirmark_llama_prompt(const struct llama_sampler* mark, size_t* count) {
+  static constexpr uint32_t kNone = 0;
+  const Context* context = context_of(mark);
+  const bool keeps_any = context != nullptr && context->options.keep_steps != 0;
+  if (count != nullptr) *count = keeps_any ? context->state.prompt.size() : 0;
+  if (!keeps_any) return usage("not a sampler of heirmark_llama_init with options.keep_steps"), nullptr;
+  return context->state.prompt.empty() ? &kNone : context->state.prompt.data();
 }
 
 const heirmark_llama_step* heirmark_llama_steps(const struct llama_sampler* mark, size_t* count) {
