@@ -29,13 +29,13 @@ BOS = 2
 class Server:
     """llama-server on the loopback address. Its log goes through a pipe, so that a limit on the size of files is the ledger's alone."""
 
-    def __init__(self, folder, config):
+    def __init__(self, folder, config, *options):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.log = []
         self.process = subprocess.Popen([os.environ["HEIRMARK_LLAMA_SERVER"], "-m", os.path.abspath(os.environ["HEIRMARK_LLAMA_MODEL"]), "--host", "127.0.0.1", "--port", str(self.port), "-t",
-                                         "1", "-tb", "1", "-np", str(CLIENTS), "-c", str(512 * CLIENTS)], cwd=folder, env={**os.environ, "HEIRMARK_CONFIG": config}, stdout=subprocess.PIPE,
+                                         "1", "-tb", "1", "-np", str(CLIENTS), "-c", str(512 * CLIENTS), *options], cwd=folder, env={**os.environ, "HEIRMARK_CONFIG": config}, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors="replace", restore_signals=False)  # SIGXFSZ stays ignored, as Python has it
         self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stdout), daemon=True)
         self.reader.start()
@@ -66,6 +66,11 @@ class Server:
     def text(self):
         return "".join(self.log)
 
+    def counts(self):
+        """What it counted, as its last line about that says."""
+        line = next(line for line in reversed(self.log) if "heirmark: requests." in line)
+        return {name: int(count) for name, count in (word.split() for word in line.split("heirmark: ")[1].split(", "))}
+
     def ask(self, method, path, body=None):
         """Status and JSON of an answer; (0, None) where there is none."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
@@ -77,6 +82,9 @@ class Server:
             return 0, None
         finally:
             connection.close()
+
+    def vocabulary(self):
+        return self.ask("GET", "/v1/models")[1]["data"][0]["meta"]["n_vocab"]
 
     def complete(self, prompt, length=LENGTH, **more):
         """Token ids of a completion, or of several."""
@@ -199,8 +207,14 @@ def check_what_was_served(case):
                            ({"mirostat": 2}, "mirostat"), ({"samplers": ["adaptive_p"]}, "adaptive-p")):
             status, answer = server.ask("POST", "/completion", {"prompt": "x", "n_predict": 4, **wish})
             assert status == 400 and word in answer["error"]["message"], (wish, status, answer)
+        status, answer = server.ask("POST", "/v1/messages", {"messages": [{"role": "user", "content": "x"}], "max_tokens": 4, "heirmark_key": "x"})
+        assert status == 400 and "heirmark_key" in json.dumps(answer), (status, answer)
         for reason in ("unknown-account", "unsupported-mirostat", "unsupported-adaptive-p"):
             expected[f"requests.{reason}"] += 1
+        # A row of which nothing is left ends its request before a token is given out.
+        status, answer = server.ask("POST", "/completion", {"prompt": "x", "n_predict": 4, "samplers": [], "logit_bias": [[token, False] for token in range(server.vocabulary())]})
+        assert status == 500 and "no-candidate" in answer["error"]["message"], (status, answer)
+        expected["requests.marked"] += 1
         # Not marked, these are llama.cpp's own, and so is the seed.
         again = [server.complete(prompt_of(106), 16, heirmark_mark=0, seed=7, mirostat=2) for _ in range(2)]
         assert again[0] == again[1]
@@ -221,11 +235,10 @@ def check_what_was_served(case):
         assert sum(rest.values()) == 2, rest
         server.process.send_signal(signal.SIGTERM)
         assert server.end() == 0, server.text()[-2000:]
-        counts = {word.split()[0]: int(word.split()[1]) for word in server.text().split("heirmark: requests")[-1].join(["requests", ""]).splitlines()[0].split(", ")}
+        counts = server.counts()
         total = sum(len(line["tokens"]) for line in lines)
         assert {name: count for name, count in counts.items() if name.startswith("requests.")} == expected, (counts, expected)
-        # At most a token more was accepted than given out: the stream's last.
-        assert total <= counts["tokens.marked"] + counts["tokens.issued"] <= total + 1 and "responses.unrecorded" not in counts, (counts, total)
+        assert counts["tokens.marked"] + counts["tokens.issued"] == total and counts["tokens.failed"] == 1 and "responses.unrecorded" not in counts, (counts, total)
         before = [entry(line) for line in lines]
 
     # Killed while it answers: what is in the ledger was asked for, and is whole; what was answered some time ago is there.
@@ -296,7 +309,7 @@ def check_a_full_disk(case):
         case.wait(len(served), name)
         served.append(server.complete(prompt_of(3), 8))
     assert sorted(line["tokens"] for line in case.recorded(name)) == sorted(served)
-    assert server.process.returncode == 0 and "requests.ledger-fails 1" in server.text()
+    assert server.process.returncode == 0 and server.counts()["requests.ledger-fails"] == 1
 
 
 def check_serving_unmarked(case):
@@ -307,8 +320,22 @@ def check_serving_unmarked(case):
         for more in ({"heirmark_account": "pine"}, {"mirostat": 1}):
             assert len(server.complete(prompt_of(1), 8, **more)) == 8
     assert [entry(line) for line in case.recorded(name)] == [("birch", tuple(prompt_of(0)), tuple(tokens))]
-    for words in ("requests.marked 1", "requests.unknown-account 1", "requests.unsupported-mirostat 1", "policy serve-unmarked-and-count"):
-        assert words in server.text(), words
+    counts = {name: count for name, count in server.counts().items() if name.startswith("requests.")}
+    assert counts == {"requests.marked": 1, "requests.unknown-account": 1, "requests.unsupported-mirostat": 1}, counts
+    assert "policy serve-unmarked-and-count" in server.text()
+
+
+def check_drafts(case):
+    """The model as its own drafter: most drafts are taken, and a response ends within one."""
+    name = case.ledger("drafts")
+    with Server(case.folder, case.config("drafts.json", ledger=name), "-md", os.path.abspath(os.environ["HEIRMARK_LLAMA_MODEL"]), "--spec-type", "draft-simple") as server:
+        served = [server.complete(prompt_of(i), length) for i, length in enumerate((23, 30, 31))] + [server.complete(prompt_of(9), 100, stop=["e"])]
+    lines = case.recorded(name)
+    assert [line["tokens"] for line in lines] == served
+    assert all(len(line["tokens"]) == length for line, length in zip(lines, (23, 30, 31)))
+    accepted = [line for line in server.log if "draft acceptance" in line]
+    assert len(accepted) == 4 and any(" 0 accepted" not in line for line in accepted), accepted
+    assert "tokens.failed" not in server.counts()
 
 
 def check_what_does_not_start(case):
@@ -336,7 +363,7 @@ def main():
             skip(f"{variable} names no {what}")
     with tempfile.TemporaryDirectory() as name:
         case = Case(pathlib.Path(name))
-        for check in (check_what_does_not_start, check_serving_unmarked, check_a_full_disk, check_what_was_served):
+        for check in (check_what_does_not_start, check_serving_unmarked, check_a_full_disk, check_drafts, check_what_was_served):
             started = time.monotonic()
             check(case)
             print(f"{check.__name__}: {time.monotonic() - started:.0f} s", flush=True)
