@@ -102,6 +102,9 @@ const uint32_t* heirmark_llama_prompt(const struct llama_sampler* mark, size_t* 
  * llama_sampler_copy brings back those of its source, so drafts that were undone are not among them. */
 const heirmark_llama_step* heirmark_llama_steps(const struct llama_sampler* mark, size_t* count);
 
+/* Claims the response for its one record, in the sampler and in all clones that have it (1), or gives it back (0). Returns what it was. Any thread. */
+uint32_t heirmark_llama_claim(struct llama_sampler* mark, uint32_t claimed);
+
 /* The heirmark sampler of a chain; null if there is none. */
 struct llama_sampler* heirmark_llama_find(struct llama_sampler* chain);
 

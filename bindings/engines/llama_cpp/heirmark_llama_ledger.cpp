@@ -33,14 +33,16 @@ heirmark_status heirmark_llama_record(struct llama_sampler* mark, heirmark_ledge
   if (count == 0) return HEIRMARK_OK;
   if (count = std::min(count, tokens); count > 0) {
     heirmark_issued* begun = nullptr;
-    if (const heirmark_status status = heirmark_issued_begin(report.request_id, account, prompt, prompt_count, &begun); status != HEIRMARK_OK)
-      return fail(status, heirmark_ledger_last_error());
+    heirmark_status status = heirmark_issued_begin(report.request_id, account, prompt, prompt_count, &begun);
     const std::unique_ptr<heirmark_issued, FreeIssued> issued(begun);
-    for (size_t i = 0; i < count; ++i) {
-      if (const heirmark_status status = heirmark_issued_add(begun, steps[i].token, steps[i].status, &steps[i].top); status != HEIRMARK_OK)
-        return fail(status, heirmark_ledger_last_error());
+    for (size_t i = 0; i < count && status == HEIRMARK_OK; ++i) status = heirmark_issued_add(begun, steps[i].token, steps[i].status, &steps[i].top);
+    if (status != HEIRMARK_OK) return fail(status, heirmark_ledger_last_error());
+    // No request id may be in a ledger twice.
+    if (heirmark_llama_claim(mark, 1) != 0) return fail(HEIRMARK_USAGE, "a clone of this response has been recorded: begin one in each clone");
+    if (status = heirmark_ledger_append(ledger, begun, ticket); status != HEIRMARK_OK) {
+      heirmark_llama_claim(mark, 0);
+      return fail(status, heirmark_ledger_last_error());
     }
-    if (const heirmark_status status = heirmark_ledger_append(ledger, begun, ticket); status != HEIRMARK_OK) return fail(status, heirmark_ledger_last_error());
   }
   // It is recorded, whatever happens now. Without random bytes for another id, reset leaves none, and draws say so.
   if (heirmark_llama_begin(mark, nullptr) != HEIRMARK_OK) llama_sampler_reset(mark);

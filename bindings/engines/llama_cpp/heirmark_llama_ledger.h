@@ -25,9 +25,9 @@ extern "C" {
  * recorded; SIZE_MAX for all. ticket: for heirmark_ledger_wait, 0 where there was nothing to record; may be null.
  *
  * Nothing to record is HEIRMARK_OK: no token accepted, or HEIRMARK_OFF. Every other response is recorded, also a greedy one or one whose marks all failed: its tokens have the
- * status HEIRMARK_ROW_UNMARKED. A clone has the response of its original until it begins one: record one of them.
+ * status HEIRMARK_ROW_UNMARKED. A clone has the response of its original until it begins one: one of them is recorded.
  *
- * HEIRMARK_USAGE: a null pointer, not a sampler of heirmark_llama_init, or one without keep_steps; a ledger that was closed. HEIRMARK_BAD_INPUT: no good account, more than
+ * HEIRMARK_USAGE: a null pointer, not a sampler of heirmark_llama_init, or one without keep_steps; a clone has been recorded; a ledger that was closed. HEIRMARK_BAD_INPUT: no good account, more than
  * 2^20 tokens. HEIRMARK_IO: the ledger's queue is full, and the ledger has counted it. HEIRMARK_INTERNAL: out of memory. After an error the response is as it was:
  * record it later, or let it go with heirmark_llama_begin or llama_sampler_reset. */
 heirmark_status heirmark_llama_record(struct llama_sampler* mark, heirmark_ledger* ledger, const char* account, size_t tokens, uint64_t* ticket);

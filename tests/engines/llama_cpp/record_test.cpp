@@ -299,6 +299,39 @@ TEST_CASE("Clones that begin responses of their own are recorded each under its 
   }
 }
 
+TEST_CASE("Of clones that share a response one is recorded, whichever it is, also when it comes back") {
+  const LibraryPtr library = make_library();
+  for (const bool original_first : {false, true}) {
+    INFO("the original first: " << original_first);
+    OpenLedger ledger;
+    const MarkPtr mark = make_mark(library, recording(), 20);
+    run(mark, 3);
+    const MarkPtr twin(llama_sampler_clone(mark.get())), saved(llama_sampler_clone(mark.get()));
+    run(twin, 2);
+    const MarkPtr &first = original_first ? mark : twin, &second = original_first ? twin : mark;
+    std::uint64_t ticket = 5;
+    // What was refused claims nothing.
+    CHECK(heirmark_llama_record(second.get(), ledger.get(), "not a name", SIZE_MAX, nullptr) == HEIRMARK_BAD_INPUT);
+    CHECK(record(first, ledger) == 1);
+    CHECK(heirmark_llama_record(second.get(), ledger.get(), "acme", SIZE_MAX, &ticket) == HEIRMARK_USAGE);
+    CHECK(std::string(heirmark_llama_record_error()).find("clone") != std::string::npos);
+    CHECK(ticket == 0);
+    llama_sampler_copy(saved.get(), first.get());
+    CHECK(heirmark_llama_record(first.get(), ledger.get(), "acme", SIZE_MAX, nullptr) == HEIRMARK_USAGE);
+    // As a response of its own it is.
+    REQUIRE(heirmark_llama_begin(second.get(), nullptr) == HEIRMARK_OK);
+    run(second, 2);
+    CHECK(record(second, ledger) == 2);
+    llama_sampler_reset(first.get());
+    run(first, 1);
+    CHECK(record(first, ledger) == 3);
+    const std::vector<Response> responses = ledger.close();
+    REQUIRE(responses.size() == 3);
+    CHECK(responses[0].tokens == (original_first ? 3 : 5));
+    CHECK(std::set<RequestId>{id_of(responses[0]), id_of(responses[1]), id_of(responses[2])}.size() == 3);
+  }
+}
+
 TEST_CASE("A chat that goes on: each response has all before it as its prompt, and the marks are of that prompt") {
   const heirmark::Profile& profile = heirmark::profiles::tournament_2026_11();  // its window is the longest
   const LibraryPtr library = make_library(profile);
