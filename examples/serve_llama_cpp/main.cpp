@@ -1,10 +1,11 @@
 // Generates text with llama.cpp and heirmark, and writes the token file that `heirmark detect` reads. With --unmarked FILE it generates as much with llama.cpp's
-// own last sampler too, turn by turn, and says what either takes.
+// own last sampler too, turn by turn, and says what either takes. With --ledger FOLDER it records each response in an issuance ledger.
 //
 //   serve_llama_cpp MODEL.gguf SUBKEYS.json -o marked.jsonl [--unmarked FILE] [options]
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -12,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include <heirmark_llama.h>
+#include <heirmark_llama_ledger.h>
 
 namespace {
 
@@ -26,10 +27,11 @@ constexpr const char* kUsage =
     "  --truncate WHO     engine: llama.cpp's top-k 40, top-p 0.95, min-p 0.05 and temperature 0.8 before the last sampler (default);\n"
     "                     heirmark: the same by heirmark; none: temperature 1, the whole vocabulary\n"
     "  --threads N        of llama.cpp (2)\n"
-    "  --account NAME     of the key (the first)\n";
+    "  --account NAME     of the key (the first)\n"
+    "  --ledger FOLDER    of an issuance ledger (heirmark ledger new): record each marked response\n";
 
 struct Options {
-  std::string model, subkeys, marked, unmarked, truncate = "engine", account;
+  std::string model, subkeys, marked, unmarked, truncate = "engine", account, ledger;
   std::vector<std::string> prompts;
   std::uint32_t responses = 4, length = 250, threads = 2;
 };
@@ -53,6 +55,7 @@ bool parse(int argc, char** argv, Options& out) {
     else if (word == "--unmarked") out.unmarked = value;
     else if (word == "--prompt") out.prompts.emplace_back(value);
     else if (word == "--account") out.account = value;
+    else if (word == "--ledger") out.ledger = value;
     else if (word == "--truncate" && (value == "engine" || value == "heirmark" || value == "none")) out.truncate = value;
     else if (word == "--responses" && number(value, 1, 10000, out.responses)) {}
     else if (word == "--length" && number(value, 1, 4000, out.length)) {}
@@ -74,6 +77,7 @@ struct End {
   void operator()(llama_sampler* x) const { llama_sampler_free(x); }
   void operator()(heirmark_keys* x) const { heirmark_keys_free(x); }
   void operator()(heirmark_sampler* x) const { heirmark_sampler_free(x); }
+  void operator()(heirmark_ledger* x) const { heirmark_ledger_close(x, 10000); }
   void operator()(std::FILE* x) const { std::fclose(x); }
 };
 template <class T>
@@ -138,6 +142,7 @@ void say(const char* what, const Cost& cost) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--help") return std::fputs(kUsage, stdout) < 0 ? 1 : 0;
   Options options;
   if (!parse(argc, argv, options)) return std::fputs(kUsage, stderr), 2;
 
@@ -167,6 +172,18 @@ int main(int argc, char** argv) {
   if (heirmark_sampler_create(keys.get(), &sampler_options, &made) != HEIRMARK_OK) return failed("sampler", heirmark_last_error());
   const Ptr<heirmark_sampler> sampler(made);
 
+  // The ledger: once for each process.
+  Ptr<heirmark_ledger> ledger;
+  if (!options.ledger.empty()) {
+    heirmark_ledger_options ledger_options;
+    heirmark_ledger_options_init(&ledger_options);
+    ledger_options.key_id = heirmark_keys_id(keys.get());
+    ledger_options.model = "serve_llama_cpp";
+    heirmark_ledger* opened = nullptr;
+    if (heirmark_ledger_open(options.ledger.c_str(), &ledger_options, &opened) != HEIRMARK_OK) return failed("--ledger", heirmark_ledger_last_error());
+    ledger.reset(opened);
+  }
+
   // And in place of llama_sampler_init_dist.
   heirmark_llama_options mark_options;
   heirmark_llama_options_init(&mark_options);
@@ -174,6 +191,8 @@ int main(int argc, char** argv) {
   mark_options.stop_token = llama_vocab_eos(vocab);
   if (!options.account.empty() && heirmark_keys_find_account(keys.get(), options.account.c_str(), &mark_options.account_slot) != HEIRMARK_OK)
     return failed("--account", heirmark_last_error());
+  const char* const account = heirmark_keys_account(keys.get(), mark_options.account_slot);
+  mark_options.keep_steps = ledger ? 1 : 0;
   if (options.truncate == "heirmark") mark_options.params = {0.8f, 0.05f, 0.95f, 40, HEIRMARK_MARKED};
   llama_sampler* mark = nullptr;
   if (heirmark_llama_init(sampler.get(), &mark_options, &mark) != HEIRMARK_OK) return failed("heirmark", heirmark_llama_last_error());
@@ -202,6 +221,7 @@ int main(int argc, char** argv) {
       total.issued += report.issued;
       total.failures += report.failures;
       if (report.last_failure != HEIRMARK_LLAMA_NO_FAILURE) total.last_failure = report.last_failure;
+      if (ledger && heirmark_llama_record(mark, ledger.get(), account, SIZE_MAX, nullptr) != HEIRMARK_OK) return failed("--ledger", heirmark_llama_record_error());
       if (!write_line(marked_file.get(), tokens.size(), text)) return failed(options.marked.c_str(), std::strerror(errno));
       if (!unmarked_file) continue;
       const std::vector<llama_token> plain = generate(context.get(), vocab, unmarked.get(), tokens, options.length, unmarked_cost);
@@ -210,6 +230,7 @@ int main(int argc, char** argv) {
     }
   }
   if (std::fflush(marked_file.get()) != 0 || (unmarked_file && std::fflush(unmarked_file.get()) != 0)) return failed(options.marked.c_str(), std::strerror(errno));
+  if (ledger && heirmark_ledger_close(ledger.release(), 60000) != HEIRMARK_OK) return failed("--ledger", heirmark_ledger_last_error());
   say("marked", marked_cost);
   if (unmarked_file) say("unmarked", unmarked_cost);
   std::fprintf(stderr, "window marks %u, issuance marks %u, failures %u (last: %s)\n", total.marked, total.issued, total.failures, heirmark_llama_failure_name(total.last_failure));

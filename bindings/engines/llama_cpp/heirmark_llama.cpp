@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -47,6 +48,21 @@ bool draw_request_id(RequestId& id) noexcept {
   return true;
 }
 
+/// A response, of which clones may go on: it is recorded once.
+struct Response {
+  RequestId id{};
+  std::atomic<bool> claimed = false;
+};
+using ResponsePtr = std::shared_ptr<Response>;
+
+/// A response with a random id; null without random bytes or memory.
+ResponsePtr draw_response() noexcept try {
+  auto out = std::make_shared<Response>();
+  return draw_request_id(out->id) ? out : nullptr;
+} catch (...) {
+  return nullptr;
+}
+
 struct EndSequence {
   void operator()(heirmark_sequence* sequence) const noexcept { heirmark_sequence_free(sequence); }
 };
@@ -76,8 +92,7 @@ struct Recent {
 /// What a clone copies.
 struct State {
   Recent recent;
-  RequestId request_id{};
-  bool has_request_id = false;
+  ResponsePtr response;           ///< null: there is no request id to draw under
   bool drawn = false;             ///< something was drawn under the request id
   SequencePtr sequence;           ///< from the first apply on
   bool pending = false;           ///< row, sampled and top are of a draw that nobody has accepted yet
@@ -87,25 +102,26 @@ struct State {
   bool stopping = false;          ///< the last apply selected stop_token instead
   heirmark_llama_failure failure = HEIRMARK_LLAMA_NO_FAILURE;  ///< why the pending draw has no mark, or there is none
   heirmark_llama_report report{};
+  std::vector<uint32_t> prompt;  ///< for the ledger, as the steps are
   std::vector<heirmark_llama_step> steps;
 
   State() = default;
   State(const State& other)
-      : recent(other.recent), request_id(other.request_id), has_request_id(other.has_request_id), drawn(other.drawn), sequence(copy(other.sequence)),
+      : recent(other.recent), response(other.response), drawn(other.drawn), sequence(copy(other.sequence)),
         pending(other.pending), row(other.row), sampled(other.sampled), top(other.top), stopping(other.stopping), failure(other.failure), report(other.report),
-        steps(other.steps) {}
+        prompt(other.prompt), steps(other.steps) {}
   State& operator=(const State&) = delete;
   State(State&&) = default;
   State& operator=(State&&) = default;
   ~State() = default;
 
-  /// A response begins; what was accepted stays.
+  /// A response begins; what was accepted stays, but for what is kept for the ledger.
   void begin() noexcept {
     sequence.reset();
     drawn = pending = stopping = false;
     failure = HEIRMARK_LLAMA_NO_FAILURE;
     report = {};
-    steps.clear();
+    steps.clear();  // its memory stays, for the next response
   }
 };
 
@@ -116,6 +132,9 @@ struct Context {
 };
 
 Context* context_of(const struct llama_sampler* sampler) noexcept;
+
+/// Is what the ledger needs kept? Whoever asked for no mark is not recorded.
+bool keeps(const heirmark_llama_options& options) noexcept { return options.keep_steps != 0 && options.params.mode != HEIRMARK_OFF; }
 
 /// Is what the response asks for a random draw, whose noise a second draw must not share?
 bool draws(const heirmark_params& params) noexcept { return params.mode != HEIRMARK_GREEDY && params.temperature > 0.0f; }
@@ -208,9 +227,9 @@ void write_probabilities(const Context& context, llama_token_data_array& candida
 heirmark_llama_failure ready(Context& context) noexcept {
   State& state = context.state;
   if (state.sequence) return HEIRMARK_LLAMA_NO_FAILURE;
-  if (!state.has_request_id) return HEIRMARK_LLAMA_NO_REQUEST_ID;
+  if (!state.response) return HEIRMARK_LLAMA_NO_REQUEST_ID;
   heirmark_sequence* sequence = nullptr;
-  const heirmark_status status = heirmark_sequence_begin(context.sampler, state.request_id.data(), state.recent.token.data(), state.recent.count,
+  const heirmark_status status = heirmark_sequence_begin(context.sampler, state.response->id.data(), state.recent.token.data(), state.recent.count,
                                                          context.options.account_slot, &sequence);
   if (status != HEIRMARK_OK) {
     library(status);
@@ -285,7 +304,7 @@ void apply(struct llama_sampler* sampler, llama_token_data_array* candidates) {
 }
 
 void keep_step(Context& context, uint32_t token, bool foreign) {
-  if (context.options.keep_steps == 0) return;
+  if (!keeps(context.options)) return;
   State& state = context.state;
   heirmark_llama_step step{};
   step.token = token;
@@ -296,7 +315,6 @@ void keep_step(Context& context, uint32_t token, bool foreign) {
   } else {
     step.status = HEIRMARK_ROW_UNMARKED;
     std::fill(std::begin(step.top.token), std::end(step.top.token), heirmark_top_token{HEIRMARK_NO_TOKEN, 0});
-    step.top.token[0] = {token, 0xFFFFFFFFu};
   }
   state.steps.push_back(step);
 }
@@ -336,6 +354,8 @@ void accept(struct llama_sampler* sampler, llama_token accepted) {
       state.report.last_failure = HEIRMARK_LLAMA_LIBRARY;
       state.report.stopped = 1;
     }
+  } else if (keeps(context.options)) {
+    state.prompt.push_back(token);
   }
   state.pending = state.stopping = false;
   state.failure = HEIRMARK_LLAMA_NO_FAILURE;
@@ -344,8 +364,9 @@ void accept(struct llama_sampler* sampler, llama_token accepted) {
 
 void reset(struct llama_sampler* sampler) {
   State& state = static_cast<Context*>(sampler->ctx)->state;
-  if (state.drawn || !state.has_request_id) state.has_request_id = draw_request_id(state.request_id);
+  if (state.drawn || !state.response) state.response = draw_response();
   state.begin();
+  state.prompt.clear();
   state.recent = {};
 }
 
@@ -354,7 +375,7 @@ void copy_state(const struct llama_sampler* from, struct llama_sampler* to) {
   State& target = static_cast<Context*>(to->ctx)->state;
   State copied(source);
   // What the target has drawn under the id stays drawn.
-  copied.drawn = copied.drawn || (target.drawn && target.request_id == source.request_id);
+  copied.drawn = copied.drawn || (target.drawn && target.response == source.response);
   target = std::move(copied);
 }
 
@@ -451,8 +472,8 @@ heirmark_status heirmark_llama_init(const heirmark_sampler* sampler, const heirm
   return guarded([&] {
     if (const heirmark_status status = try_options(sampler, *options); status != HEIRMARK_OK) return status;
     auto context = std::make_unique<Context>(Context{sampler, *options, State{}});
-    if (!draw_request_id(context->state.request_id)) return fail(HEIRMARK_IO, "the system gave no random bytes");
-    context->state.has_request_id = true;
+    context->state.response = draw_response();
+    if (!context->state.response) return fail(HEIRMARK_IO, "the system gave no random bytes");
     *out = llama_sampler_init(&the_interface, context.get());
     context.release();
     return HEIRMARK_OK;
@@ -462,28 +483,46 @@ heirmark_status heirmark_llama_init(const heirmark_sampler* sampler, const heirm
 heirmark_status heirmark_llama_begin(struct llama_sampler* mark, const uint8_t* request_id) {
   Context* context = context_of(mark);
   if (context == nullptr) return usage("not a sampler of heirmark_llama_init");
-  RequestId id;
-  if (request_id != nullptr) std::memcpy(id.data(), request_id, id.size());
-  else if (!draw_request_id(id)) return fail(HEIRMARK_IO, "the system gave no random bytes");
-  context->state.begin();
-  context->state.request_id = id;
-  context->state.has_request_id = true;
-  return HEIRMARK_OK;
+  State& state = context->state;
+  return guarded([&] {
+    auto response = request_id != nullptr ? std::make_shared<Response>() : draw_response();
+    if (!response) return fail(HEIRMARK_IO, "the system gave no random bytes");
+    if (request_id != nullptr) std::memcpy(response->id.data(), request_id, response->id.size());
+    state.prompt.reserve(state.prompt.size() + state.steps.size());
+    for (const heirmark_llama_step& step : state.steps) state.prompt.push_back(step.token);
+    state.begin();
+    state.response = std::move(response);
+    return HEIRMARK_OK;
+  });
 }
 
 heirmark_status heirmark_llama_get_report(const struct llama_sampler* mark, heirmark_llama_report* report) {
   const Context* context = context_of(mark);
   if (context == nullptr || report == nullptr) return usage("report is null, or not a sampler of heirmark_llama_init");
   *report = context->state.report;
-  std::memcpy(report->request_id, context->state.request_id.data(), context->state.request_id.size());
+  if (const Response* response = context->state.response.get(); response != nullptr) std::memcpy(report->request_id, response->id.data(), response->id.size());
   report->position = heirmark_sequence_position(context->state.sequence.get());
   return HEIRMARK_OK;
+}
+
+const uint32_t* heirmark_llama_prompt(const struct llama_sampler* mark, size_t* count) {
+  static constexpr uint32_t kNone = 0;
+  const Context* context = context_of(mark);
+  const bool keeps_any = context != nullptr && context->options.keep_steps != 0;
+  if (count != nullptr) *count = keeps_any ? context->state.prompt.size() : 0;
+  if (!keeps_any) return usage("not a sampler of heirmark_llama_init with options.keep_steps"), nullptr;
+  return context->state.prompt.empty() ? &kNone : context->state.prompt.data();
 }
 
 const heirmark_llama_step* heirmark_llama_steps(const struct llama_sampler* mark, size_t* count) {
   const Context* context = context_of(mark);
   if (count != nullptr) *count = context == nullptr ? 0 : context->state.steps.size();
   return context == nullptr || context->options.keep_steps == 0 ? nullptr : context->state.steps.data();
+}
+
+uint32_t heirmark_llama_claim(struct llama_sampler* mark, uint32_t claimed) {
+  const Context* context = context_of(mark);
+  return context == nullptr || !context->state.response || !context->state.response->claimed.exchange(claimed != 0) ? 0 : 1;
 }
 
 struct llama_sampler* heirmark_llama_find(struct llama_sampler* chain) {

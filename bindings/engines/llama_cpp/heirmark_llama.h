@@ -52,7 +52,7 @@ typedef struct heirmark_llama_options {
   uint32_t account_slot;  /* heirmark_keys_find_account */
   uint32_t policy;        /* heirmark_llama_policy */
   uint32_t probabilities; /* 1: also write each candidate's p, as llama_sampler_init_dist does; params must then truncate nothing */
-  uint32_t keep_steps;    /* 1: keep each token's step for the ledger (heirmark_llama_steps) */
+  uint32_t keep_steps;    /* 1: keep the prompt and each token's step for the ledger (heirmark_llama_ledger.h); nothing is kept under HEIRMARK_OFF */
   heirmark_params params; /* applied to what the chain left: temperature 1 and no truncation where the chain has done both */
 } heirmark_llama_options;
 
@@ -75,7 +75,7 @@ typedef struct heirmark_llama_step {
   uint32_t token;
   uint32_t status;        /* heirmark_row_status; HEIRMARK_ROW_UNMARKED for a foreign token */
   uint32_t foreign;       /* 1: not chosen by this sampler */
-  heirmark_top_tokens top; /* of the row it was drawn from; the token alone where nothing was drawn */
+  heirmark_top_tokens top; /* of the row it was drawn from; none where nothing was drawn: a foreign token, or stop_token in the place of one */
 } heirmark_llama_step;
 
 /* Defaults: HEIRMARK_LLAMA_COUNT, no probabilities, no steps, slot 0, heirmark_params_init; vocab_size and stop_token are the caller's to set. */
@@ -89,15 +89,21 @@ heirmark_status heirmark_llama_init(const heirmark_sampler* sampler, const heirm
 /* A response begins: all tokens accepted since the last reset are its prompt, with those to come before the first `apply`. request_id is
  * HEIRMARK_REQUEST_ID_BYTES bytes that no other response under the key has; null draws one. It forks as well: a clone that goes on as another response begins one.
  * llama_sampler_reset keeps an id under which nothing was drawn, and draws a new one otherwise. HEIRMARK_USAGE: not a sampler of heirmark_llama_init; HEIRMARK_IO: no random
- * bytes. */
+ * bytes; HEIRMARK_INTERNAL: out of memory. After an error the response is as it was. */
 heirmark_status heirmark_llama_begin(struct llama_sampler* mark, const uint8_t* request_id);
 
 /* HEIRMARK_USAGE: a null pointer, or not a sampler of heirmark_llama_init. */
 heirmark_status heirmark_llama_get_report(const struct llama_sampler* mark, heirmark_llama_report* report);
 
+/* The prompt of the response; null unless keep_steps. Valid as the steps are. */
+const uint32_t* heirmark_llama_prompt(const struct llama_sampler* mark, size_t* count);
+
 /* The steps of the response, one for each generated token; null unless keep_steps. Valid until the sampler is next called. A clone has those of its original, and
  * llama_sampler_copy brings back those of its source, so drafts that were undone are not among them. */
 const heirmark_llama_step* heirmark_llama_steps(const struct llama_sampler* mark, size_t* count);
+
+/* Claims the response for its one record, in the sampler and in all clones that have it (1), or gives it back (0). Returns what it was. Any thread. */
+uint32_t heirmark_llama_claim(struct llama_sampler* mark, uint32_t claimed);
 
 /* The heirmark sampler of a chain; null if there is none. */
 struct llama_sampler* heirmark_llama_find(struct llama_sampler* chain);

@@ -1,4 +1,4 @@
-"""A language model in llama.cpp, marked: `heirmark detect` finds the mark with the key's opening, another key's opening sees nothing, and neither sees anything in
+"""A language model in llama.cpp, marked and recorded: `heirmark detect` finds the mark with the key's opening, another key's opening sees nothing, and neither sees anything in
 what llama.cpp's own sampler drew in the same run.
 
 p-values are exact, so a text without the mark has log10 p below -9 with a chance of at most 1e-9; request ids are random, so there is no seed. The marked texts have about 2,400
@@ -54,14 +54,19 @@ def main():
             key(folder, "new", f"acme/{epoch}", "--family-size", "4096")
             key(folder, "commit", f"acme/{epoch}", "-o", f"commitment-{epoch}.json")
             key(folder, "open", f"acme/{epoch}", "--to", "auditor", "-o", f"opening-{epoch}.json")
-        key(folder, "export-subkey", "acme/2026-11", "-o", "subkeys.json")
+        key(folder, "export-subkey", "acme/2026-11", "--account", "default", "--account", "birch", "-o", "subkeys.json")
+        secret = {"cwd": folder, "check": True, "input": "engines test\n", "text": True, "capture_output": True}
+        store = ("--keystore", "keys", "--passphrase-fd", "0")
+        subprocess.run([os.environ["HEIRMARK"], "ledger", "new", "ledger", *store], **secret)
+        issued = []
         for truncate in ("engine", "heirmark"):
             run = subprocess.run([os.environ["SERVE"], os.path.abspath(model), "subkeys.json", "-o", "marked.jsonl", "--unmarked", "unmarked.jsonl", "--responses", "6", "--length",
-                                  "100", "--threads", "1", "--truncate", truncate], cwd=folder, capture_output=True, text=True)
+                                  "100", "--threads", "1", "--truncate", truncate, "--ledger", "ledger", "--account", "birch"], cwd=folder, capture_output=True, text=True)
             if run.returncode != 0:
                 sys.exit(run.stderr)
             lines = run.stderr.splitlines()[-3:]
             texts = [json.loads(line) for line in (folder / "marked.jsonl").read_text().splitlines()]
+            issued += [("birch", text["tokens"][:text["prompt_tokens"]], text["tokens"][text["prompt_tokens"]:]) for text in texts]
             assert len(texts) == 24 and all(0 < text["prompt_tokens"] < len(text["tokens"]) for text in texts)
             generated = sum(len(text["tokens"]) - text["prompt_tokens"] for text in texts)
             found = {(text, epoch): log10_p(folder, f"{text}.jsonl", epoch) for text in ("marked", "unmarked") for epoch in ("2026-11", "2026-12")}
@@ -72,6 +77,10 @@ def main():
             assert generated > 1500, generated
             assert found["marked", "2026-11"] < MARKED, found
             assert min(p for which, p in found.items() if which != ("marked", "2026-11")) > LIMIT, found
+        # The ledger has what was written, in order.
+        subprocess.run([os.environ["HEIRMARK"], "ledger", "verify", "ledger", "--sealed", *store], **secret)
+        lines = [json.loads(line) for line in subprocess.run([os.environ["HEIRMARK"], "ledger", "export", "ledger", "-o", "-", *store], **secret).stdout.splitlines()]
+        assert [(line["account"], line["prompt"], line["tokens"]) for line in lines] == issued and len({line["request_id"] for line in lines}) == 48
 
 
 if __name__ == "__main__":
