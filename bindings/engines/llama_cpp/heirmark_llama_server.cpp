@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <set>
 #include <stdexcept>
@@ -30,7 +31,7 @@ bool is_key_name(std::string_view name) {
 }
 
 struct Config {
-  std::string subkeys, account, ledger, model = "unnamed", digest;
+  std::string subkeys, account, ledger, model = "unnamed", epoch, digest;
   bool fail_closed = true;
 };
 
@@ -68,13 +69,14 @@ Config read_config(const std::string& path) {
   out.digest = hash_sha256_hex(text.data(), text.size());
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   for (const auto& [name, value] : members.items()) {
-    static const std::set<std::string, std::less<>> kMembers = {"account", "ledger", "model", "policy", "subkeys"};
+    static const std::set<std::string, std::less<>> kMembers = {"account", "epoch", "ledger", "model", "policy", "subkeys"};
     if (kMembers.count(name) == 0) throw bad("unknown member \"" + name + "\"");
     const std::string given = value.is_string() ? value.get<std::string>() : std::string();
     if (given.empty()) throw bad("member \"" + name + "\": expected a string that is not empty");
     if (name == "subkeys") out.subkeys = (folder / given).string();
     else if (name == "ledger") out.ledger = (folder / given).string();
     else if (name == "model") out.model = given;
+    else if (name == "epoch") out.epoch = given;
     else if (name == "account") {
       if (!is_key_name(given)) throw bad(std::string("member \"account\": ") + kNameRule);
       out.account = given;
@@ -91,6 +93,13 @@ std::string hex(const uint8_t* bytes, std::size_t size) {
   std::string out;
   for (std::size_t i = 0; i < size; ++i) out += string_format("%02x", bytes[i]);
   return out;
+}
+
+/// YYYY-MM, UTC.
+std::string this_month() {
+  const std::time_t now = std::time(nullptr);
+  char text[8];
+  return std::string(text, std::strftime(text, sizeof text, "%Y-%m", std::gmtime(&now)));
 }
 
 /// The names of samplers that choose the token themselves; empty if none does.
@@ -116,6 +125,12 @@ std::unique_ptr<Server> Server::from_environment() {
   heirmark_keys* keys = nullptr;
   if (heirmark_keys_read(config.subkeys.c_str(), &keys) != HEIRMARK_OK) throw std::runtime_error(heirmark_last_error());
   out->keys_.reset(keys);
+  const std::string key_path = heirmark_keys_path(keys), epoch = key_path.substr(key_path.rfind('/') + 1), month = this_month();
+  if (!config.epoch.empty() && epoch != config.epoch) throw std::runtime_error(config.subkeys + ": keys of " + epoch + ", and the configuration names " + config.epoch);
+  if (config.epoch.empty() && epoch != month)
+    throw std::runtime_error(config.subkeys + ": the epoch " + epoch + (epoch < month ? " is over" : " has not begun") + "; export the subkeys of " + month + ", or name " + epoch +
+                             " in the configuration's member \"epoch\"");
+  if (config.epoch.empty()) out->month_ = month;
   if (!config.account.empty() && heirmark_keys_find_account(keys, config.account.c_str(), &out->account_) != HEIRMARK_OK)
     throw std::runtime_error(config.subkeys + ": no account \"" + config.account + "\", which the configuration names");
   if (!config.ledger.empty()) {
@@ -218,6 +233,7 @@ void Server::begin(common_sampler* sampler, const Wish& wish) {
   llama_sampler_free(llama_sampler_chain_remove(chain, llama_sampler_chain_n(chain) - 1));
   llama_sampler_chain_add(chain, mark);
   count("requests.marked");
+  if (!month_.empty() && this_month() != month_) count("requests.epoch-over");
 }
 
 llama_sampler* Server::find(const common_sampler* sampler) { return sampler == nullptr ? nullptr : heirmark_llama_find(common_sampler_get(sampler)); }

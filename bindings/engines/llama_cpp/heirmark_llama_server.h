@@ -74,6 +74,7 @@ class Server {
   uint32_t vocab_size_ = 0;
   llama_token stop_token_ = 0;
   bool fail_closed_ = true;
+  std::string month_;  ///< of the keys, where the configuration names none
 
   std::mutex mutex_;
   std::map<std::string, uint64_t> counts_;    // guarded by mutex_

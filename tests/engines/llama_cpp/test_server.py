@@ -124,7 +124,7 @@ class Case:
         self.config("heirmark.json", ledger=self.ledger("ledger"))
 
     def config(self, name, **more):
-        (self.folder / name).write_text(json.dumps({"subkeys": "subkeys.json", "model": "test", **more}))
+        (self.folder / name).write_text(json.dumps({"subkeys": "subkeys.json", "epoch": "2026-11", "model": "test", **more}))
         return name
 
     def ledger(self, name):
@@ -341,12 +341,12 @@ def check_drafts(case):
 def check_what_does_not_start(case):
     """Each with one line that names the file, before a model is loaded."""
     (case.folder / "empty").mkdir()
-    good = '"subkeys": "subkeys.json"'
+    good = '"subkeys": "subkeys.json", "epoch": "2026-11"'
     for text, words in (("{", ["bad.json", "line 1"]), ("[]", ["bad.json", "expected an object"]), ("\xff{}", ["bad.json"]), ("{}", ['"subkeys": missing']), ('{"subkeys": ""}', ['"subkeys"']),
                         ('{"subkeys": 5}', ['"subkeys"']), ('{%s, "polic": "x"}' % good, ['unknown member "polic"']), ('{%s, "policy": "x"}' % good, ['"policy"', "fail-closed"]),
                         ('{%s, %s}' % (good, good), ["a member twice"]), ('{%s, "account": "A B"}' % good, ['"account"']), ('{%s, "account": "pine"}' % good, ["subkeys.json", '"pine"']),
                         ('{"subkeys": "none.json"}', ["none.json"]), ('{%s, "ledger": "none"}' % good, ["none"]), ('{%s, "ledger": "empty"}' % good, ["empty"]),
-                        ('{%s, "ledger": "ledger", "model": "\\u00e9"}' % good, ["model"])):
+                        ('{%s, "ledger": "ledger", "model": "\\u00e9"}' % good, ["model"]), ('{"subkeys": "subkeys.json", "epoch": "2026-12"}', ["keys of 2026-11, and the configuration names 2026-12"])):
         (case.folder / "bad.json").write_bytes(text.encode("latin-1"))
         server = Server(case.folder, "bad.json")
         assert server.end() != 0, text
