@@ -6,14 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <optional>
-#include <random>
-#include <thread>
 
 #include <heirmark/detect.hpp>
 #include <heirmark/io.hpp>
@@ -23,7 +19,6 @@
 
 #include "commands.hpp"
 #include "demo_model.hpp"
-#include "endpoint.hpp"
 #include "files.hpp"
 #include "json_writer.hpp"
 #include "numbers.hpp"
@@ -31,12 +26,8 @@
 
 namespace heirmark::cli {
 namespace {
-constexpr std::uint64_t kNoDescriptor = std::numeric_limits<std::uint64_t>::max();
-
 struct DoctorArguments {
   std::string subkeys, text, ledger;
-  std::string endpoint, model, ca;
-  std::uint64_t requests = 32, tokens = 128, timeout = 300, api_key_fd = kNoDescriptor;
   bool json = false;
 };
 
@@ -49,11 +40,6 @@ constexpr std::uint32_t kProbeVocab = 4096, kProbeTexts = 40, kProbeTokens = 120
 constexpr double kLog10 = 2.302585092994046;
 // A healthy set-up passes a sound check of text but once in 10^4, and the probe, whose text is long and random, far below.
 constexpr double kTextAlpha = 1e-4, kProbeAlpha = 1e-12;
-// Prompts of ids that every vocabulary has and that are no control tokens; an answer this long does not come twice at temperature 1.
-constexpr TokenId kFirstId = 1000, kIds = 3000;
-constexpr std::size_t kPromptTokens = 4, kLongEnough = 32;
-// A server may record a response when it has rested for half a minute.
-constexpr auto kRecorded = std::chrono::seconds(90);
 constexpr std::uint64_t kLeastDisk = std::uint64_t{1} << 30;
 
 class Doctor {
@@ -71,9 +57,6 @@ class Doctor {
       if (auto done = probe(); !done) return done.error();
       if (!arguments_.text.empty()) {
         if (auto done = text(); !done) return done.error();
-      }
-      if (!arguments_.endpoint.empty()) {
-        if (auto done = endpoint(); !done) return done.error();
       }
     } else {
       add("keys.read", Level::fail, keys.error().message);
@@ -156,95 +139,12 @@ class Doctor {
     const auto texts = read_token_file(arguments_.text, 0, interrupted);
     if (!texts && texts.error().code == ErrorCode::stopped) return stopped_error("the same command starts again");
     if (!texts) return add("text", Level::fail, texts.error().message), Result<void>();
-    return is_marked("text", *texts);
-  }
-
-  Result<void> is_marked(const char* code, std::span<const TokenText> texts) {
-    const auto found = detected(texts);
+    const auto found = detected(*texts);
     if (!found) return found.error();
     const Level level = judged(*found, kTextAlpha);
     const bool little = level == Level::fail && found->n < 500;
-    add(code, level, words_of(*found) + (little ? "; too little to tell: some thousand tokens at temperature 1 are enough" : level == Level::fail ? ": NOT marked under this key" : ": marked under this key"));
+    add("text", level, words_of(*found) + (little ? "; too little to tell: some thousand tokens at temperature 1 are enough" : level == Level::fail ? ": NOT marked under this key" : ": marked under this key"));
     return {};
-  }
-
-  /// What it gives out when it is asked: the last question is the first again.
-  Result<void> endpoint() {
-    Endpoint endpoint{arguments_.endpoint, arguments_.model, {}, arguments_.ca, std::chrono::seconds(arguments_.timeout)};
-    if (arguments_.api_key_fd != kNoDescriptor) {
-      auto key = read_api_key(static_cast<int>(arguments_.api_key_fd));
-      if (!key) return key.error();
-      endpoint.api_key = *std::move(key);
-    }
-    std::random_device random;
-    std::vector<Question> questions(arguments_.requests);
-    for (Question& question : questions) {
-      for (std::size_t i = 0; i < kPromptTokens; ++i) question.prompt.push_back(kFirstId + random() % kIds);
-      question.tokens = static_cast<std::uint32_t>(arguments_.tokens);
-      question.seed = random() >> 1;
-    }
-    questions.push_back(questions.front());
-    const std::uint64_t recorded = records();
-    Progress progress("endpoint");
-    const auto answers = ask(endpoint, questions, [&](std::uint64_t done) { return progress.update(done, questions.size()) && !interrupted(); });
-    progress.clear();
-    if (!answers && answers.error().code == ErrorCode::stopped) return stopped_error("the same command starts again");
-    if (!answers && answers.error().code == ErrorCode::usage) return answers.error().at("doctor");
-    if (!answers) return add("endpoint", Level::fail, answers.error().message), Result<void>();
-    std::vector<TokenText> texts;
-    std::uint64_t tokens = 0;
-    for (const Answer& answer : *answers) {
-      tokens += answer.tokens.size();
-      TokenText text;
-      text.tokens = answer.prompt;
-      text.prompt_tokens = static_cast<std::uint32_t>(answer.prompt.size());
-      text.tokens.insert(text.tokens.end(), answer.tokens.begin(), answer.tokens.end());
-      texts.push_back(std::move(text));
-    }
-    add("endpoint", Level::ok, grouped(answers->size()) + " answers, " + grouped(tokens) + " tokens");
-    if (auto done = is_marked("endpoint.mark", texts); !done) return done;
-    const std::vector<TokenId>&one = answers->front().tokens, &other = answers->back().tokens;
-    if (one.size() < kLongEnough || other.size() < kLongEnough) add("endpoint.repeat", Level::note, "answers too short to tell whether the same question has the same answer");
-    else add("endpoint.repeat", one == other ? Level::fail : Level::ok, one == other ? "the same question had the same answer: a request id that came again, temperature 0, or no mark" : "the same question had another answer");
-    return arguments_.ledger.empty() ? Result<void>() : arrived(recorded, answers->size());
-  }
-
-  /// Records of the ledger; 0 where there is none: ledger() says so.
-  std::uint64_t records() const {
-    if (arguments_.ledger.empty()) return 0;
-    const auto reader = LedgerReader::open(arguments_.ledger);
-    if (!reader) return 0;
-    const auto size = reader->size();
-    return size ? *size : 0;
-  }
-
-  /// Does the ledger get what the server gave out? Others may be served meanwhile, so it is counted and not compared; its digests are salted.
-  Result<void> arrived(std::uint64_t before, std::uint64_t answers) {
-    const auto reader = LedgerReader::open(arguments_.ledger);
-    if (!reader) return {};
-    Progress progress("waiting for the ledger");
-    const auto started = std::chrono::steady_clock::now();
-    for (;;) {
-      std::uint64_t responses = 0;
-      const auto done = reader->each(before, std::numeric_limits<std::uint64_t>::max(), [&responses](const LedgerRecord& record) -> Result<void> {
-        if (record.kind == LedgerRecord::Kind::response) ++responses;
-        return {};
-      });
-      if (!done) return add("endpoint.ledger", Level::fail, done.error().message), Result<void>();
-      if (responses >= answers) {
-        progress.clear();
-        add("endpoint.ledger", Level::ok, grouped(responses) + " responses were recorded meanwhile");
-        return {};
-      }
-      const auto waited = std::chrono::steady_clock::now() - started;
-      if (waited > kRecorded) {
-        progress.clear();
-        add("endpoint.ledger", Level::fail, "of " + grouped(answers) + " answers " + grouped(responses) + " were recorded in " + std::to_string(kRecorded.count()) + " s");
-        return {};
-      }
-      if (!progress.update(std::chrono::duration<double>(waited) / kRecorded) || interrupted()) return stopped_error("the same command starts again");
-      std::this_thread::sleep_for(std::chrono::milliseconds(500));
-    }
   }
 
   Result<void> ledger() {
@@ -309,8 +209,6 @@ class Doctor {
 
 Result<int> run_doctor(const DoctorArguments& arguments) {
   if (auto good = one_standard_input({{"--subkeys", arguments.subkeys}, {"--text", arguments.text}}); !good) return good.error().at("doctor");
-  if (arguments.endpoint.empty() != arguments.model.empty()) return Error{ErrorCode::usage, "doctor: --endpoint and --model go together"};
-  if (arguments.endpoint.empty() && (!arguments.ca.empty() || arguments.api_key_fd != kNoDescriptor)) return Error{ErrorCode::usage, "doctor: --ca and --api-key-fd go with --endpoint"};
   const auto findings = Doctor(arguments).run();
   if (!findings) return findings.error();
   const bool good = std::none_of(findings->begin(), findings->end(), [](const Finding& finding) { return finding.level == Level::fail; });
@@ -338,17 +236,10 @@ void add_doctor(Command& root) {
   doctor.text("--subkeys", "FILE", arguments->subkeys, "what the server samples with", Need::required);
   doctor.text("--text", "FILE", arguments->text, "token file of what the server gave out");
   doctor.text("--ledger", "DIR", arguments->ledger, "the ledger that it writes");
-  doctor.text("--endpoint", "URL", arguments->endpoint, "ask the server: URL/completions, OpenAI's interface");
-  doctor.text("--model", "NAME", arguments->model, "the model's name there");
-  doctor.whole("--requests", "N", arguments->requests, 1, 1000, "questions to it [32]");
-  doctor.whole("--tokens", "N", arguments->tokens, 1, 4096, "tokens of an answer [128]");
-  doctor.whole("--timeout", "S", arguments->timeout, 1, 86400, "seconds for an answer [300]");
-  doctor.whole("--api-key-fd", "N", arguments->api_key_fd, 0, 1u << 20, "read the server's API key from descriptor N");
-  doctor.text("--ca", "FILE", arguments->ca, "PEM file of authorities to trust [the system's]");
   doctor.flag("--json", arguments->json, "one JSON object");
-  doctor.note("Samples a probe with the keys and looks for the mark; checks epoch and clock, text, a running server's");
-  doctor.note("answers, and ledger. Exit code 1 if one of them fails. It needs no keystore, and is no evidence.");
-  doctor.example("heirmark doctor --subkeys subkeys.json --endpoint http://127.0.0.1:8000/v1 --model acme-70b");
+  doctor.note("Samples a probe with the keys and looks for the mark, and checks epoch, clock, text and ledger. Exit code 1");
+  doctor.note("if one of them fails. It needs no keystore and no opening, and is no evidence.");
+  doctor.example("heirmark doctor --subkeys subkeys.json --ledger ledger/");
   doctor.run([arguments] { return run_doctor(*arguments); });
 }
 
