@@ -206,7 +206,7 @@ class Doctor {
     }
     const std::string rise = grouped(seen) + " marked responses of this key more in the ledger";
     if (seen >= wanted) add("endpoint.ledger", Level::ok, rise);
-    else add("endpoint.ledger", Level::fail, rise + " after " + grouped(arguments_.wait) + " s, not " + grouped(wanted) + (seen == 0 ? ": the server keeps none, or another" : ""));
+    else add("endpoint.ledger", Level::fail, rise + " after " + grouped(arguments_.wait) + " s, not " + grouped(wanted) + (seen == 0 ? ": the server records into another, or not at all" : ""));
     return {};
   }
 
