@@ -1,4 +1,4 @@
-// doctor: does this server's set-up really mark? Keys, clock, a probe, the server's own text, the ledger.
+// doctor: does this server's set-up really mark? Keys, clock, a probe, the server's own text, its running endpoint, the ledger.
 #include <sys/file.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include <heirmark/detect.hpp>
 #include <heirmark/io.hpp>
@@ -19,6 +20,7 @@
 
 #include "commands.hpp"
 #include "demo_model.hpp"
+#include "endpoint.hpp"
 #include "files.hpp"
 #include "json_writer.hpp"
 #include "numbers.hpp"
@@ -28,6 +30,8 @@ namespace heirmark::cli {
 namespace {
 struct DoctorArguments {
   std::string subkeys, text, ledger;
+  EndpointOptions endpoint;
+  std::uint64_t wait = 60;
   bool json = false;
 };
 
@@ -57,6 +61,9 @@ class Doctor {
       if (auto done = probe(); !done) return done.error();
       if (!arguments_.text.empty()) {
         if (auto done = text(); !done) return done.error();
+      }
+      if (!arguments_.endpoint.url.empty()) {
+        if (auto done = endpoint(); !done) return done.error();
       }
     } else {
       add("keys.read", Level::fail, keys.error().message);
@@ -139,11 +146,67 @@ class Doctor {
     const auto texts = read_token_file(arguments_.text, 0, interrupted);
     if (!texts && texts.error().code == ErrorCode::stopped) return stopped_error("the same command starts again");
     if (!texts) return add("text", Level::fail, texts.error().message), Result<void>();
-    const auto found = detected(*texts);
+    return judge("text", *texts, "some thousand tokens at temperature 1 are enough");
+  }
+
+  Result<void> judge(const char* code, std::span<const TokenText> texts, const char* enough) {
+    const auto found = detected(texts);
     if (!found) return found.error();
     const Level level = judged(*found, kTextAlpha);
     const bool little = level == Level::fail && found->n < 500;
-    add("text", level, words_of(*found) + (little ? "; too little to tell: some thousand tokens at temperature 1 are enough" : level == Level::fail ? ": NOT marked under this key" : ": marked under this key"));
+    add(code, level, words_of(*found) + (little ? std::string("; too little to tell: ") + enough : level == Level::fail ? ": NOT marked under this key" : ": marked under this key"));
+    return {};
+  }
+
+  /// What the running server answers, and whether it keeps a record of that.
+  Result<void> endpoint() {
+    std::optional<LedgerReader> ledger;
+    std::uint64_t before = 0;
+    if (!arguments_.ledger.empty()) {
+      auto opened = LedgerReader::open(arguments_.ledger);  // what is wrong with it is ledger.read's to say
+      const auto size = opened ? opened->size() : Result<std::uint64_t>(opened.error());
+      if (size) ledger.emplace(*std::move(opened)), before = *size;
+    }
+    const auto answers = ask_endpoint(arguments_.endpoint, static_cast<std::size_t>(keys_->profile.window));
+    if (!answers) return answers.error();
+    if (answers->texts.empty()) return add("endpoint", Level::fail, answers->place + ": " + answers->failure), Result<void>();
+    const std::string count = grouped(answers->texts.size());
+    if (answers->failure.empty()) add("endpoint.answers", Level::ok, count + " answers, " + grouped(answers->tokens) + " tokens");
+    else add("endpoint.answers", Level::fail, count + " of " + grouped(arguments_.endpoint.requests) + " answers, then no more were asked for: " + answers->failure);
+    if (keys_->profile.share_q32 == 0) add("endpoint", Level::note, "this profile marks by issuance alone: text shows nothing, the ledger all");
+    else if (auto done = judge("endpoint", answers->texts, "ask for more (--requests, --tokens)"); !done) return done;
+    twins(*answers);
+    return ledger ? recorded(*ledger, before, answers->texts.size()) : Result<void>();
+  }
+
+  /// Where every token is the window's choice, the same prompt rightly gives the same text.
+  void twins(const EndpointAnswers& answers) {
+    if (keys_->profile.scheme == Scheme::gumbel && keys_->profile.share_q32 == std::uint64_t{1} << 32) return;
+    if (answers.twins == 0) return add("endpoint.random", Level::note, "no two answers to one prompt of " + std::to_string(EndpointAnswers::kTwinTokens) + " tokens or more to compare");
+    if (answers.equal_twins == 0) return add("endpoint.random", Level::ok, "the same prompt and seed again give another text");
+    if (answers.equal_twins < answers.twins) return add("endpoint.random", Level::note, "one of two prompts gave the same text twice, as a model does that is nearly certain of it");
+    add("endpoint.random", Level::fail, "the same prompt and seed again give the same text, token for token: a request id is used again, or temperature is ignored");
+  }
+
+  /// Digests are salted: that a response is in the ledger shows in the count alone.
+  Result<void> recorded(const LedgerReader& ledger, std::uint64_t from, std::uint64_t wanted) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(arguments_.wait);
+    std::uint64_t seen = 0;
+    Progress progress("waiting for the ledger");
+    for (;;) {
+      const auto done = ledger.each(from, UINT64_MAX, [&](const LedgerRecord& record) -> Result<void> {
+        from = record.seq + 1;
+        if (record.kind == LedgerRecord::Kind::response && record.key_id == keys_->key_id && record.marked_tokens > 0) ++seen;
+        return {};
+      });
+      if (!done) return add("endpoint.ledger", Level::fail, done.error().message), Result<void>();
+      if (!progress.update(std::min(seen, wanted), wanted)) return stopped_error("the same command starts again");
+      if (seen >= wanted || std::chrono::steady_clock::now() >= until) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    const std::string rise = grouped(seen) + " marked responses of this key more in the ledger";
+    if (seen >= wanted) add("endpoint.ledger", Level::ok, rise);
+    else add("endpoint.ledger", Level::fail, rise + " after " + grouped(arguments_.wait) + " s, not " + grouped(wanted) + (seen == 0 ? ": the server records into another, or not at all" : ""));
     return {};
   }
 
@@ -208,7 +271,8 @@ class Doctor {
 };
 
 Result<int> run_doctor(const DoctorArguments& arguments) {
-  if (auto good = one_standard_input({{"--subkeys", arguments.subkeys}, {"--text", arguments.text}}); !good) return good.error().at("doctor");
+  if (auto good = one_standard_input({{"--subkeys", arguments.subkeys}, {"--text", arguments.text}, {"--ca", arguments.endpoint.ca}}); !good) return good.error().at("doctor");
+  if (arguments.endpoint.url.empty() != arguments.endpoint.model.empty()) return Error{ErrorCode::usage, "doctor: --endpoint and --model go together; see heirmark doctor --help"};
   const auto findings = Doctor(arguments).run();
   if (!findings) return findings.error();
   const bool good = std::none_of(findings->begin(), findings->end(), [](const Finding& finding) { return finding.level == Level::fail; });
@@ -236,10 +300,18 @@ void add_doctor(Command& root) {
   doctor.text("--subkeys", "FILE", arguments->subkeys, "what the server samples with", Need::required);
   doctor.text("--text", "FILE", arguments->text, "token file of what the server gave out");
   doctor.text("--ledger", "DIR", arguments->ledger, "the ledger that it writes");
+  EndpointOptions& endpoint = arguments->endpoint;
+  doctor.text("--endpoint", "URL", endpoint.url, "the running server: http://HOST:PORT or https://HOST, with /v1 or without");
+  doctor.text("--model", "NAME", endpoint.model, "the model to ask it for");
+  doctor.whole("--api-key-fd", "N", endpoint.key_fd, 0, 1u << 20, "read its API key from descriptor N [none]");
+  doctor.text("--ca", "FILE", endpoint.ca, "certificates (PEM) to trust [the system's]");
+  doctor.whole("--requests", "N", endpoint.requests, 4, 10000, "how many completions to ask it for [32]");
+  doctor.whole("--tokens", "N", endpoint.tokens, 1, 4096, "tokens of each [128]");
+  doctor.whole("--timeout", "SECONDS", endpoint.timeout, 1, 86400, "for each completion [300]");
+  doctor.whole("--wait", "SECONDS", arguments->wait, 0, 86400, "for them to be in the ledger [60]");
   doctor.flag("--json", arguments->json, "one JSON object");
-  doctor.note("Samples a probe with the keys and looks for the mark, and checks epoch, clock, text and ledger. Exit code 1");
-  doctor.note("if one of them fails. It needs no keystore and no opening, and is no evidence.");
-  doctor.example("heirmark doctor --subkeys subkeys.json --ledger ledger/");
+  doctor.note("Samples a probe with the keys and looks for the mark, and checks epoch, clock, text, endpoint and ledger. Exit code 1 if one of them fails. It needs no keystore and no opening, and is no evidence.");
+  doctor.example("heirmark doctor --subkeys subkeys.json --endpoint http://127.0.0.1:8000 --model acme-70b");
   doctor.run([arguments] { return run_doctor(*arguments); });
 }
 

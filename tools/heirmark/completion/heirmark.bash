@@ -50,7 +50,7 @@ _heirmark() {
     'heirmark audit plan') words='--commitment --suspect --output --prompts --ledger --channel --alpha --attempt --multiplicity --texts --tokens --decoys --count-rule --samples --top --fit --controls --signer --keystore --passphrase-fd --help' ;;
     'heirmark audit run') words='--batch --signer --keystore --passphrase-fd --help' ;;
     'heirmark audit verdict') words='--opening --require --signer --device --threads --explain --json --keystore --passphrase-fd --help' ;;
-    'heirmark doctor') words='--subkeys --text --ledger --json --help' ;;
+    'heirmark doctor') words='--subkeys --text --ledger --endpoint --model --api-key-fd --ca --requests --tokens --timeout --wait --json --help' ;;
     'heirmark report') words='--output --help' ;;
     'heirmark verify') words='--trust --require --device --threads --explain --json --help' ;;
     'heirmark bench') words='--vocab --rows --threads --seconds --json --help' ;;
