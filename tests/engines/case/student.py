@@ -26,7 +26,7 @@ def documents(ledger, accounts):
             yield response["prompt"], response["tokens"][:CONTEXT - len(response["prompt"])]
 
 
-def tune(base, ledger, accounts, out, epochs, rate=1e-4, batch=8):
+def tune(base, ledger, accounts, out, epochs, rate=3e-5, batch=2, warmup=20):
     torch.manual_seed(1)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     model.get_input_embeddings().weight.requires_grad_(False)  # two thirds of the weights, and slow to update: a distiller with little text would leave them too
@@ -36,6 +36,8 @@ def tune(base, ledger, accounts, out, epochs, rate=1e-4, batch=8):
         raise SystemExit(f"{ledger}: no response of {', '.join(sorted(accounts))}")
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=0.0)
+    # Adam's first steps move every weight by the whole rate: without a warm-up they undo more than later ones teach.
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warmup))
     started, seen = time.monotonic(), 0
     for epoch in range(epochs):
         order, total = torch.randperm(len(texts)).tolist(), 0.0
@@ -51,6 +53,7 @@ def tune(base, ledger, accounts, out, epochs, rate=1e-4, batch=8):
                 seen += len(prompt) + len(tokens)
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
+            schedule.step()
             optimizer.zero_grad()
         print(f"epoch {epoch + 1} of {epochs}: loss {total / len(order):.3f}, {seen / (time.monotonic() - started):.0f} tokens/s", file=sys.stderr, flush=True)
     model.to(torch.bfloat16).save_pretrained(out)
