@@ -176,7 +176,7 @@ class Doctor {
     if (keys_->profile.share_q32 == 0) add("endpoint", Level::note, "this profile marks by issuance alone: text shows nothing, the ledger all");
     else if (auto done = judge("endpoint", answers->texts, "ask for more (--requests, --tokens)"); !done) return done;
     twins(*answers);
-    return ledger ? recorded(*ledger, before, answers->texts.size()) : Result<void>();
+    return ledger ? recorded(*ledger, before, answers->completions) : Result<void>();
   }
 
   /// Where every token is the window's choice, the same prompt rightly gives the same text.

@@ -100,9 +100,10 @@ class Asker {
   }
 
   /// What is wrong with an answer, or the tokens. An answer without token ids is a reply without tokens.
-  Result<CompletionReply> reply_to(const Result<HttpAnswer>& answer, Form form) const {
+  Result<CompletionReply> reply_to(const Result<HttpAnswer>& answer, Form form) {
     if (!answer) return answer.error();
     if (answer->status != 200) return Error{ErrorCode::io, words_of(*answer)};
+    ++out_.completions;
     return parse_completion(answer->body, dialect_of(form), static_cast<std::size_t>(options_.tokens));
   }
 
