@@ -324,6 +324,7 @@ class Endpoint(DoctorCase):
             "more tokens than were asked for": (choice([1] * 101), "more than 100"),
             "a prompt of another type": (choice([1, 2], {"a": 1}), "\"prompt_token_ids\" is no list"),
             "a prompt out of range": (choice([1, 2], [-1]), "no token id"),
+            "a prompt that nobody sent": (choice([1, 2], [1] * 4097), "more than 4096"),
             "nested too deep": (body(b'{"choices":' + b"[" * 100000), "too deep"),
             "a body that never ends": (raw(head + b"\r\n" + b" " * (5 << 20)), "more than 4 MiB"),
             "a long body that is announced": (raw(head + b"Content-Length: 99999999999\r\n\r\n{"), "more than 4 MiB"),
@@ -389,16 +390,18 @@ class Endpoint(DoctorCase):
                 served.append(1)
                 fails = len(served) > 6
             if fails:
-                return handler.reply(500, {"error": {"message": "out of memory"}})
+                return handler.reply(*failure)
             tokens = sample(body["prompt"], body["max_tokens"], "--subkeys", self.subkeys)
             handler.reply(200, {"choices": [{"token_ids": tokens, "prompt_token_ids": body["prompt"]}]})
 
-        with Completions(answer=answer) as server:
-            checks = self.checks("--subkeys", self.subkeys, "--endpoint", server.url, "--model", "m", "--requests", 200, "--tokens", 100, code=1)
-        self.assertEqual(checks["endpoint.answers"][0], "fail")
-        self.assertRegex(checks["endpoint.answers"][1], "^6 of 200 answers.*status 500; the server says: out of memory$")
-        self.assertEqual(checks["endpoint"][0], "ok")
-        self.assertLess(len(server.requests), 30)
+        for failure, words in (((500, {"error": {"message": "out of memory"}}), "status 500; the server says: out of memory"), ((200, b"{"), "JSON that is cut off"), ((200, {"choices": [{}]}), "an answer without token ids")):
+            served.clear()
+            with self.subTest(words), Completions(answer=answer) as server:
+                checks = self.checks("--subkeys", self.subkeys, "--endpoint", server.url, "--model", "m", "--requests", 200, "--tokens", 100, code=1)
+                self.assertEqual(checks["endpoint.answers"][0], "fail")
+                self.assertRegex(checks["endpoint.answers"][1], f"^6 of 200 answers.*{words}$")
+                self.assertEqual(checks["endpoint"][0], "ok")
+                self.assertLess(len(server.requests), 30)
 
     def test_tls(self):
         mine, other = self.certificate("IP:127.0.0.1"), self.certificate("DNS:other.example")
@@ -437,6 +440,9 @@ class Endpoint(DoctorCase):
                     self.assertNotIn("very-secret", said)
             self.assertEqual(len(server.requests), 1)
             self.run_fails(4, *base, "--endpoint", server.url, "--api-key-fd", 99, words=("--api-key-fd 99",))
+        for url in ("http://192.0.2.1", "http://127.0.0.1.example", "http://localhost.example"):  # nobody on the way is shown the key
+            code, said = self.with_key(b"sk-very-secret\n", *base, "--endpoint", url)
+            self.assertEqual((code, "use https" in said, "very-secret" in said), (2, True, False), said)
 
     def test_a_signal_ends_it_at_once(self):
         came, leave = threading.Event(), threading.Event()
@@ -473,6 +479,8 @@ class Endpoint(DoctorCase):
         self.run_fails(2, *base, "--model", "m", words=("--endpoint",))
         self.run_fails(2, *base, "--endpoint", "http://127.0.0.1", "--model", "m", "--requests", 3, words=("4",))
         self.run_fails(2, *base, "--ca", "-", "--text", "-", words=("standard input",))
+        self.run_fails(2, *base, "--ca", "ca.pem", words=("--endpoint",))
+        self.run_fails(2, *base, "--api-key-fd", 9, words=("--endpoint",))
         for url in ("127.0.0.1:8000", "ftp://host", "http://", "http://:80", "http://user:pw-secret@host", "http://host:0", "http://host:65536", "http://host:x", "http://host/?a=b", "http://host/#a",
                     "http://ho st", "http://host/\r\nX: y", "http://[::1", "http://[host]/", "https:///v1", "http://h\u00f6st", ""):
             with self.subTest(url):

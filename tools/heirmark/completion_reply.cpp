@@ -8,6 +8,8 @@ namespace heirmark::cli {
 namespace {
 namespace bj = boost::json;
 
+constexpr std::size_t kMostPrompt = 4096;  // of a prompt of some words, with whatever a server puts before it
+
 Error bad(std::string what) { return {ErrorCode::bad_input, std::move(what)}; }
 
 Result<bj::value> parse(std::string_view body) {
@@ -63,7 +65,7 @@ Result<CompletionReply> parse_completion(std::string_view body, Dialect dialect,
     reply.has_tokens = dialect == Dialect::openai || !reply.tokens.empty();  // llama-server has an empty list where it was not asked
   }
   if (const bj::value* given = dialect == Dialect::openai ? member(*from, "prompt_token_ids") : nullptr) {
-    auto prompt = token_list(*given, "prompt_token_ids", kMaxVocab);
+    auto prompt = token_list(*given, "prompt_token_ids", kMostPrompt);
     if (!prompt) return prompt.error();
     reply.prompt = *std::move(prompt);
     reply.has_prompt = true;

@@ -176,7 +176,7 @@ class Doctor {
     if (keys_->profile.share_q32 == 0) add("endpoint", Level::note, "this profile marks by issuance alone: text shows nothing, the ledger all");
     else if (auto done = judge("endpoint", answers->texts, "ask for more (--requests, --tokens)"); !done) return done;
     twins(*answers);
-    return ledger ? recorded(*ledger, before, answers->texts.size()) : Result<void>();
+    return ledger ? recorded(*ledger, before, answers->completions) : Result<void>();
   }
 
   /// Where every token is the window's choice, the same prompt rightly gives the same text.
@@ -273,6 +273,8 @@ class Doctor {
 Result<int> run_doctor(const DoctorArguments& arguments) {
   if (auto good = one_standard_input({{"--subkeys", arguments.subkeys}, {"--text", arguments.text}, {"--ca", arguments.endpoint.ca}}); !good) return good.error().at("doctor");
   if (arguments.endpoint.url.empty() != arguments.endpoint.model.empty()) return Error{ErrorCode::usage, "doctor: --endpoint and --model go together; see heirmark doctor --help"};
+  if (arguments.endpoint.url.empty() && (!arguments.endpoint.ca.empty() || arguments.endpoint.key_fd != EndpointOptions{}.key_fd))
+    return Error{ErrorCode::usage, "doctor: --ca and --api-key-fd go with --endpoint; see heirmark doctor --help"};
   const auto findings = Doctor(arguments).run();
   if (!findings) return findings.error();
   const bool good = std::none_of(findings->begin(), findings->end(), [](const Finding& finding) { return finding.level == Level::fail; });

@@ -100,9 +100,10 @@ class Asker {
   }
 
   /// What is wrong with an answer, or the tokens. An answer without token ids is a reply without tokens.
-  Result<CompletionReply> reply_to(const Result<HttpAnswer>& answer, Form form) const {
+  Result<CompletionReply> reply_to(const Result<HttpAnswer>& answer, Form form) {
     if (!answer) return answer.error();
     if (answer->status != 200) return Error{ErrorCode::io, words_of(*answer)};
+    ++out_.completions;
     return parse_completion(answer->body, dialect_of(form), static_cast<std::size_t>(options_.tokens));
   }
 
@@ -113,10 +114,14 @@ class Asker {
       if (form == Form::words && answered) continue;  // it did take the ids
       const HttpRequest asked[] = {request(0, form)};
       tell("POST " + asked[0].path + " to " + url_.authority());
-      const auto answers = client_.post(asked, 1, [&](std::size_t) { progress.update(0, prompts_.size()); });
-      if (!answers) return answers.error();
-      const Result<HttpAnswer>& answer = *answers->front();
-      auto reply = reply_to(answer, form);
+      Result<CompletionReply> reply = CompletionReply();
+      unsigned status = 0;
+      const auto take = [&](std::size_t, Result<HttpAnswer>&& answer) {
+        if (answer) status = answer->status;
+        reply = reply_to(answer, form);
+        return true;
+      };
+      if (auto done = client_.post(asked, 1, take, [&](std::size_t) { progress.update(0, prompts_.size()); }); !done) return done.error();
       if (reply && reply->has_tokens) {
         answers_.resize(prompts_.size());
         answers_[0] = *std::move(reply);
@@ -129,7 +134,7 @@ class Asker {
         continue;
       }
       if (out_.failure.empty()) out_.failure = reply.error().message;
-      const bool other_form = answer && (answer->status == 400 || answer->status == 404 || answer->status == 405 || answer->status == 422);
+      const bool other_form = status == 400 || status == 404 || status == 405 || status == 422;
       if (!other_form) break;
     }
     answers_.resize(prompts_.size());
@@ -139,16 +144,14 @@ class Asker {
   Result<void> rest(Form form, Progress& progress) {
     std::vector<HttpRequest> requests;
     for (std::size_t i = 1; i < prompts_.size(); ++i) requests.push_back(request(i, form));
-    const auto answers = client_.post(requests, kAtATime, [&](std::size_t done) { progress.update(done + 1, prompts_.size()); });
-    if (!answers) return answers.error();
-    for (std::size_t i = 1; i < prompts_.size(); ++i) {
-      const auto& answer = (*answers)[i - 1];
-      if (!answer) continue;
-      auto reply = reply_to(*answer, form);
-      if (reply && reply->has_tokens) answers_[i] = *std::move(reply);
+    const auto take = [&](std::size_t number, Result<HttpAnswer>&& answer) {
+      auto reply = reply_to(answer, form);
+      const bool good = reply && reply->has_tokens;
+      if (good) answers_[number + 1] = *std::move(reply);
       else if (out_.failure.empty()) out_.failure = reply ? "an answer without token ids" : reply.error().message;
-    }
-    return {};
+      return good;
+    };
+    return client_.post(requests, kAtATime, take, [&](std::size_t done) { progress.update(done + 1, prompts_.size()); });
   }
 
   /// The prompt's tokens are context: those that the server says, else those that it was given, else as many of the answer's own.
@@ -187,6 +190,7 @@ Result<EndpointAnswers> ask_endpoint(const EndpointOptions& options, std::size_t
   if (!url) return url.error().at("--endpoint");
   auto key = read_key(options.key_fd);
   if (!key) return key.error();
+  if (*key && !url->tls && !url->is_here()) return Error{ErrorCode::usage, "--api-key-fd: http would show the key to everybody on the way; use https"};
   HttpClient::Options how;
   how.ca = options.ca;
   how.key = *std::move(key);

@@ -20,6 +20,7 @@ struct EndpointOptions {
 struct EndpointAnswers {
   std::vector<TokenText> texts;
   std::uint64_t tokens = 0;     ///< of the answers alone
+  std::uint64_t completions = 0;  ///< that the server gave out, also those without token ids and those that could not be read
   std::string failure;          ///< the first request that failed; empty when none did
   std::string place;            ///< the URL that was asked
   /// The first four requests are two pairs with the same prompt and the same seed: how many pairs were long enough to compare, and how many of them were equal.

@@ -186,6 +186,12 @@ std::string HttpUrl::authority() const {
   return port == (tls ? "443" : "80") ? name : name + ":" + port;
 }
 
+bool HttpUrl::is_here() const {
+  error_code error;
+  const auto address = asio::ip::make_address(host, error);
+  return error ? host == "localhost" : address.is_loopback();
+}
+
 std::string HttpUrl::text() const { return (tls ? "https://" : "http://") + authority() + path; }
 
 struct HttpClient::Impl {
@@ -252,15 +258,12 @@ Result<HttpClient> HttpClient::create(HttpUrl url, Options options) {
   return HttpClient(std::move(impl));
 }
 
-Result<HttpClient::Answers> HttpClient::post(std::span<const HttpRequest> requests, std::size_t at_a_time, const std::function<void(std::size_t)>& tick) const {
-  Answers answers(requests.size());
+Result<void> HttpClient::post(std::span<const HttpRequest> requests, std::size_t at_a_time, const Take& take, const std::function<void(std::size_t)>& tick) const {
+  if (requests.empty()) return {};
   if (!impl_->places) {
     auto places = look_up(impl_->url);
     if (!places && places.error().code == ErrorCode::stopped) return places.error();
-    if (!places) {
-      if (!answers.empty()) answers.front().emplace(places.error());
-      return answers;
-    }
+    if (!places) return take(0, places.error()), Result<void>();
     impl_->places.emplace(*std::move(places));
   }
   std::size_t next = 0, done = 0;
@@ -270,9 +273,8 @@ Result<HttpClient::Answers> HttpClient::post(std::span<const HttpRequest> reques
     while (next < requests.size() && !bad) {
       const std::size_t mine = next++;
       auto answer = co_await impl_->exchange(io, requests[mine]);
-      bad = bad || !answer || answer->status != 200;
-      answers[mine].emplace(std::move(answer));
       ++done;
+      if (!take(mine, std::move(answer))) bad = true;
     }
   };
   for (std::size_t i = 0; i < std::min(at_a_time, requests.size()); ++i) {
@@ -285,7 +287,7 @@ Result<HttpClient::Answers> HttpClient::post(std::span<const HttpRequest> reques
     if (interrupted()) return stopped_error("the same command starts again");
     tick(done);
   }
-  return answers;
+  return {};
 }
 
 std::string HttpClient::excerpt(std::string_view words) const {

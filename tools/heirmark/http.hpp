@@ -10,7 +10,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <heirmark/keys.hpp>
 #include <heirmark/result.hpp>
@@ -27,6 +26,7 @@ struct HttpUrl {
   [[nodiscard]] static Result<HttpUrl> parse(std::string_view text);
   [[nodiscard]] std::string authority() const;  ///< "host:port", without the scheme's own port
   [[nodiscard]] std::string text() const;
+  [[nodiscard]] bool is_here() const;           ///< names this machine, whatever a name server says
 };
 
 struct HttpRequest {
@@ -53,11 +53,10 @@ class HttpClient {
   HttpClient(HttpClient&&) noexcept;
   ~HttpClient();
 
-  /// One entry for each request: its answer, or why there is none (`io`); nothing where it was not asked any more, since an earlier one had failed or
-  /// had another status than 200. Each has a connection of its own, and no redirect is followed. `tick` is told 10 times a second how many are done. The only error
-  /// is `stopped`.
-  using Answers = std::vector<std::optional<Result<HttpAnswer>>>;
-  [[nodiscard]] Result<Answers> post(std::span<const HttpRequest> requests, std::size_t at_a_time, const std::function<void(std::size_t)>& tick) const;
+  /// Hands each answer over as it comes, with its request's number, or why there is none (`io`); once `take` has said false, no request is begun any more. Each has a
+  /// connection of its own, and no redirect is followed. `tick` is told 10 times a second how many are done. The only error is `stopped`.
+  using Take = std::function<bool(std::size_t, Result<HttpAnswer>&&)>;
+  [[nodiscard]] Result<void> post(std::span<const HttpRequest> requests, std::size_t at_a_time, const Take& take, const std::function<void(std::size_t)>& tick) const;
 
   /// Words of the server for a person: plain ASCII, at most 120 bytes, without the key if it is repeated there.
   [[nodiscard]] std::string excerpt(std::string_view words) const;

@@ -1,17 +1,9 @@
 """What every Python inference engine's integration shares: the server's configuration, each request's sequence, what to do where a mark cannot be
 made, and the counters.
 
-The configuration is one JSON file; the environment variable HEIRMARK_CONFIG names it:
+The configuration is one JSON file, which the environment variable HEIRMARK_CONFIG names; specs/formats.md, "Server configuration", has its members:
 
-    {"subkeys": "subkeys.json", "account": "default", "policy": "fail-closed", "ledger": "ledger", "model": "acme-70b"}   # and "epoch": "2026-11"
-
-subkeys   what `heirmark key export-subkey` wrote; a path relative to the configuration's folder. The file that holds a secret is this one, never the configuration.
-account   whose issuance subkey is used where a request names none; by default the key's first.
-policy    what happens to a request or token that should be marked and cannot be: "fail-closed", the default, raises, so that the engine fails the request;
-          "serve-unmarked-and-count" leaves it to the engine's own sampling. Both are counted.
-ledger    folder of the issuance ledger (`heirmark ledger new`): every marked response is recorded there. Under "fail-closed" no request begins while the ledger cannot write.
-model     the model's name in the ledger, ASCII; by default "unnamed".
-epoch     the month that the subkeys are of, "YYYY-MM"; by default the month in which the server starts, UTC: keys of another do not start a server unless they are named.
+    {"subkeys": "subkeys.json", "account": "default", "policy": "fail-closed", "ledger": "ledger", "model": "acme-70b"}
 """
 
 import dataclasses
