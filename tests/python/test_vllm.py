@@ -369,26 +369,6 @@ class TestPolicy:
         with pytest.raises(ValueError, match="no such account"):
             processor.validate_params(sampling(extra_args={"heirmark_account": "pine"}))
 
-    def test_vllms_own_field_opts_out(self, start):
-        """It is noted where the engine will see it: vLLM overwrites its own before that."""
-        for policy in ("fail-closed", "serve-unmarked-and-count"):
-            processor = start(policy=policy)
-            for extra in (None, {"heirmark_mark": 1, "session_id": "x"}, {"heirmark_account": "birch"}):
-                asked = sampling(extra_args=extra)
-                asked.watermarking = False
-                processor.validate_params(asked)
-                processor.validate_params(asked)
-                assert asked.extra_args == {**(extra or {}), "heirmark_mark": 0}
-            for watermarking in (None, True):
-                asked = sampling(extra_args={"session_id": "x"})
-                asked.watermarking = watermarking
-                processor.validate_params(asked)
-                assert asked.extra_args == {"session_id": "x"}
-            asked = sampling(extra_args={"heirmark_key": "x"})
-            asked.watermarking = False
-            with pytest.raises(ValueError, match="heirmark_key"):
-                processor.validate_params(asked)
-
     def test_greedy_under_greenlist(self, start):
         processor = start("greenlist-2026-11")
         with pytest.raises(ValueError, match="temperature 0"):
@@ -475,35 +455,12 @@ class TestTheServer:
         assert "\n" not in str(error.value)
         heirmark.vllm.check(engine_config(**change, runner_type="pooling"))
 
-    @pytest.fixture
-    def engine(self, monkeypatch):
-        """What register() finds in vLLM."""
+    def test_and_before_they_start(self, start, monkeypatch):
+        """register() checks what EngineArgs makes of its arguments: with speculative decoding vLLM would never call the processor."""
         class EngineArgs:
             def create_engine_config(self, context=None, *, headless=False):
                 return engine_config(speculative_config=context)
-
-        class InputProcessor:
-            def resolve_watermarking(self, params):
-                return "resolved"
         monkeypatch.setitem(sys.modules, "vllm.engine.arg_utils", types.SimpleNamespace(EngineArgs=EngineArgs))
-        monkeypatch.setitem(sys.modules, "vllm.v1.engine.input_processor", types.SimpleNamespace(InputProcessor=InputProcessor))
-        return types.SimpleNamespace(EngineArgs=EngineArgs, InputProcessor=InputProcessor)
-
-    def test_beam_search_is_refused(self, engine, start):
-        beams, others = types.SimpleNamespace(beam_width=4, watermarking=None), types.SimpleNamespace(watermarking=None)
-        start()
-        assert engine.InputProcessor().resolve_watermarking(others) == "resolved"
-        for asked in (None, True):
-            with pytest.raises(ValueError, match="beam search is not supported"):
-                engine.InputProcessor().resolve_watermarking(types.SimpleNamespace(beam_width=4, watermarking=asked))
-        assert engine.InputProcessor().resolve_watermarking(types.SimpleNamespace(beam_width=4, watermarking=False)) == "resolved"
-        heirmark.vllm._front = None
-        start(policy="serve-unmarked-and-count")
-        assert engine.InputProcessor().resolve_watermarking(beams) == "resolved"
-
-    def test_and_before_they_start(self, engine, start):
-        """register() checks what EngineArgs makes of its arguments: with speculative decoding vLLM would never call the processor."""
-        EngineArgs = engine.EngineArgs
         plain = EngineArgs.create_engine_config
         start()
         assert EngineArgs().create_engine_config(headless=True).speculative_config is None

@@ -265,34 +265,6 @@ class TestEntryPoints:
             with pytest.raises(VLLMValidationError, match="heirmark|account"):
                 vllm_processors.validate_logits_processors_parameters(None, params(temperature=1.0, extra_args=extra))
 
-    def test_beams_are_refused_by_what_both_beam_searches_ask(self, configured, monkeypatch):
-        import inspect
-        import vllm.engine.arg_utils  # noqa: F401: as in a server, it is there before plugins are loaded
-        from vllm.entrypoints.generate.beam_search import offline, online
-        from vllm.sampling_params import BeamSearchParams
-        from vllm.v1.engine.input_processor import InputProcessor
-        for module in (online, offline):
-            assert "input_processor.resolve_watermarking(params)" in inspect.getsource(module)
-        monkeypatch.setattr(InputProcessor, "resolve_watermarking", InputProcessor.resolve_watermarking)
-        monkeypatch.setattr(vllm.engine.arg_utils.EngineArgs, "create_engine_config", vllm.engine.arg_utils.EngineArgs.create_engine_config)
-        heirmark.vllm.register()
-        own = types.SimpleNamespace(vllm_config=types.SimpleNamespace(_check_supports_watermarking=lambda params: False))
-        assert InputProcessor.resolve_watermarking(own, params(temperature=1.0)) is False
-        with pytest.raises(ValueError, match="beam search"):
-            InputProcessor.resolve_watermarking(own, BeamSearchParams(beam_width=2, max_tokens=4))
-
-    def test_vllms_own_field_opts_out(self, configured):
-        """By vLLM's order: validation, a copy, then its field is overwritten."""
-        heirmark.vllm.register()
-        asked = params(temperature=1.0, watermarking=False)
-        vllm_processors.validate_logits_processors_parameters(None, asked)
-        copy = asked.clone()
-        copy.watermarking = False  # what apply_watermarking writes on an engine without vLLM's own watermark, whatever was asked
-        assert copy.extra_args == {"heirmark_mark": 0}
-        other = params(temperature=1.0)
-        vllm_processors.validate_logits_processors_parameters(None, other)
-        assert other.extra_args is None
-
     def test_vllm_leaves_plugins_out_of_speculative_decoding(self, configured):
         """The reason why register() checks the configuration: when this fails, vLLM has begun to load them."""
         built = vllm_processors.build_logitsprocs(config(speculative_config=object()), torch.device("cpu"), False, False)

@@ -5,14 +5,13 @@
 A request's extra arguments (SamplingParams.extra_args; over HTTP "vllm_xargs"):
 
     heirmark_account   name of the account whose issuance subkey is used; by default the configuration's
-    heirmark_mark      False or 0: this request is not marked; vLLM's own "watermarking": False says the same
+    heirmark_mark      False or 0: this request is not marked
 
 What works and what is refused is in bindings/engines/vllm/README.md. This module imports neither torch nor, where it is missing, vllm.
 """
 
 import dataclasses
 import functools
-import importlib
 import logging
 import math
 import multiprocessing.util
@@ -100,7 +99,7 @@ _front: _Front | None = None  # set by register() where HEIRMARK_CONFIG is
 def register() -> None:
     """Entry point of vllm.general_plugins, which vLLM calls in each of its processes before it makes an engine: a server with a wrong configuration does not start.
 
-    Beams are not drawn: under fail-closed beam search is refused, by InputProcessor.resolve_watermarking, which both of vLLM's beam searches ask. With speculative decoding vLLM leaves the logits processors of entry points out without a word, so text would go out unmarked. Nothing of vLLM's tells a plugin of the
+    With speculative decoding vLLM leaves the logits processors of entry points out without a word, so text would go out unmarked. Nothing of vLLM's tells a plugin of the
     engine's configuration before that, so EngineArgs.create_engine_config is wrapped: what it returns is checked."""
     global _front
     if _front is not None or not os.environ.get(VARIABLE):
@@ -118,16 +117,6 @@ def register() -> None:
         return config
 
     arguments.EngineArgs.create_engine_config = create_engine_config
-    processor = importlib.import_module("vllm.v1.engine.input_processor").InputProcessor
-    resolve = processor.resolve_watermarking
-
-    @functools.wraps(resolve)
-    def resolve_watermarking(self: Any, params: Any) -> Any:
-        if hasattr(params, "beam_width") and params.watermarking is not False and _front is not None and _front.config.policy is Policy.FAIL_CLOSED:
-            raise heirmark.UsageError("this request cannot be marked: beam search is not supported, for a beam's tokens are not drawn")
-        return resolve(self, params)
-
-    processor.resolve_watermarking = resolve_watermarking
 
 
 # ---- The processor
@@ -192,10 +181,6 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
         if _front is None:
             raise heirmark.UsageError(f"{VARIABLE} is set, but VLLM_PLUGINS leaves out heirmark, so that nobody checked the engine")
         wish = _wish(sampling_params)
-        if getattr(sampling_params, "watermarking", None) is False:
-            # vLLM overwrites its own field before the engine sees it, so the wish is noted where ours is.
-            sampling_params.extra_args = {**(sampling_params.extra_args or {}), "heirmark_mark": 0}
-            return
         if not wish.marked or _front.config.policy is not Policy.FAIL_CLOSED:
             return
         if wish.account is not None and wish.account not in _front.accounts:
