@@ -48,7 +48,7 @@ class Marks:
         self.service = Service.from_environment(vocab_size=vllm_config.model_config.get_vocab_size(), max_rows=min(_MOST_ROWS, req_states.max_num_reqs * (1 + self._drafts)),
                                                 device=name, threads=min(16, len(os.sched_getaffinity(0))))
         self._device, self._states, self._sampler = device, req_states, self.service.sampler
-        self._h = self._sampler.profile.h
+        self._h = self._sampler.profile.window
         self._closed = self.service.config.policy is Policy.FAIL_CLOSED
         self._slots, self._changed = UvaBackedTensor((req_states.max_num_reqs, _WORDS), dtype=torch.int32), False
         self._workspace = None
