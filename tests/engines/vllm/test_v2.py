@@ -287,3 +287,147 @@ def test_whatever_the_batch_does(configured, drafts, method, probabilistic):
     assert counts["requests.opted-out"] == 3 and counts["requests.marked"] + counts["restarts"] == sum(c.begun for c in calls if c.params.extra_args != {"heirmark_mark": 0})
     if drafts:
         assert runner.accepted > 40 and runner.offered - runner.accepted > 40
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, np.inf])
+@pytest.mark.parametrize("policy", ["fail-closed", "serve-unmarked-and-count"])
+def test_a_row_that_cannot_be_marked(configured, value, policy):
+    configured(policy=policy)
+    runner, good, bad = Runner(), Call(1, [5], params(), length=9), Call(2, [5], params(), length=9)
+    for call in (good, bad):
+        call.since = 0
+        runner.add(call)
+    plain, whole = bad.logits, runner.marks._v2._counts
+    bad.logits = lambda place: np.full(VOCAB, value, np.float32) if place == 3 else plain(place)
+    for _ in range(6):
+        runner.step([(good, 9), (bad, 9)])
+    check(good)
+    assert bad.output[:2] == bad.ahead[:2]
+    if policy == "fail-closed":
+        assert bad.output[2] == EOS
+    elif value == np.inf:
+        assert bad.output[2] == 0  # the smallest such id: specs/marks.md
+    status = heirmark.RowStatus.INFINITE_LOGIT if value == np.inf else heirmark.RowStatus.NO_FINITE_LOGIT
+    assert whole[int(status)] == 1 and int(whole[:2].sum()) == 11
+    heirmark.vllm._REPORT_SECONDS, then = 0.0, heirmark.vllm._REPORT_SECONDS
+    try:
+        runner.marks.apply_staged_writes()
+        assert runner.marks._v2._copied.tolist() == whole.tolist()
+    finally:
+        heirmark.vllm._REPORT_SECONDS = then
+
+
+def test_a_request_that_cannot_be_marked_is_ended(configured):
+    """Past validate_params, which refuses it."""
+    configured()
+    runner, call, other = Runner(), Call(1, [5], params(extra_args={"heirmark_account": "pine"})), Call(2, [5], params(), length=6)
+    for each in (call, other):
+        each.since = 0
+        runner.add(each)
+    for _ in range(3):
+        runner.step([(call, 9), (other, 9)])
+    check(other)
+    assert call.output == [EOS] * 3 and runner.marks.counters.snapshot() == {"requests.unknown-account": 1, "requests.marked": 1}
+    call.params._all_stop_token_ids = {-1, VOCAB + 7}  # no token that there is
+    runner.sampler.add_request(runner.states.req_id_to_index["1"], call.params)
+    runner.step([(call, 9)])
+    assert call.output[3:] == [0]
+
+
+def test_rows_of_others_are_left_as_they_were(configured):
+    configured()
+    runner = Runner()
+    calls = [Call(1, [5], params(extra_args={"heirmark_mark": 0})), Call(2, [5], params()), Call(3, [5], params(temperature=0.0))]
+    for call in calls:
+        runner.add(call)
+    runner.states.apply_staged_writes()
+    runner.sampler.apply_staged_writes()
+    slots = np.array([runner.states.req_id_to_index[str(c.number)] for c in calls])
+    logits = torch.from_numpy(np.stack([c.logits(1) for c in calls]))
+    mapping = torch.from_numpy(slots)
+    ctx = LogitsContext(mapping, mapping, slots, torch.zeros(3, dtype=torch.int32), torch.full((3,), 5), torch.zeros(3), np.ones(3, np.int32))
+    got = runner.marks.apply(logits.clone(), ctx)
+    assert got[[0, 2]].equal(logits[[0, 2]]) and int(torch.isfinite(got[1]).sum()) == 1 and int(got[1].argmax()) == calls[1].ahead[0]
+    assert [bool(runner.sampler.logits_processors[-1].add_request(int(s), c.params)) for s, c in zip(slots, calls, strict=True)] == [False, True, False]
+
+
+@pytest.mark.parametrize("drafts", [0, 3])
+def test_nothing_waits_for_the_device(configured, monkeypatch, drafts):
+    """On tensors that have a device and no values: whatever would read one on the host, or mix devices, raises."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    configured()
+    states = RequestState(SLOTS, LONGEST, 4096, drafts, VOCAB, CPU)
+    marks = heirmark.vllm_v2.Marks(config(drafts), LogitsProcRequestState.from_request_state(states))
+    call = Call(1, [5, 6], params())
+    states.add_request("1", 2, call.text, 0, 50)
+    slot = states.req_id_to_index["1"]
+    assert marks.add_request(slot, call.params)
+    launched, rows = [], 1 + drafts
+    monkeypatch.setattr(heirmark.vllm_v2, "_SCAN", 64)  # several parts
+    monkeypatch.setattr(marks, "_stream", lambda: 0)
+    with FakeTensorMode():
+        def gpu(*shape, dtype=torch.int32):
+            return torch.empty(shape, dtype=dtype, device="cuda")
+        sampler = types.SimpleNamespace(max_rows=2, launch=lambda logits, rows, sampled, **_: launched.append((logits.device.type, tuple(rows.shape), rows.is_contiguous(), tuple(sampled.shape))))
+        marks._sampler, marks._counts = sampler, gpu(8, dtype=torch.int64)
+        marks._slots = types.SimpleNamespace(np=marks._slots.np, gpu=gpu(SLOTS, 18))
+        marks._states = types.SimpleNamespace(all_token_ids=types.SimpleNamespace(gpu=gpu(SLOTS, LONGEST)), total_len=types.SimpleNamespace(gpu=gpu(SLOTS)),
+                                              prefill_len=types.SimpleNamespace(gpu=gpu(SLOTS), np=states.prefill_len.np))
+        ctx = LogitsContext(gpu(rows), gpu(1), np.array([slot]), gpu(rows), gpu(rows), gpu(rows), np.array([150], np.int32))
+        out = marks.apply(gpu(rows, VOCAB, dtype=torch.float32), ctx)
+        assert out.device.type == "cuda" and out.shape == (rows, VOCAB)
+        with pytest.raises(Exception, match="local_scalar"):  # this way of looking sees it
+            bool(out[0, 0] > 0)
+    assert [shape[1][0] for shape in launched] == [2] * (rows // 2) + [1] * (rows % 2) and all(d == "cuda" and r[1] == 16 and c and s[1] == 3 for d, r, c, s in launched)
+
+
+class TestTheFrontEnd:
+    def test_validates_by_vllms_own_loader(self, configured):
+        from vllm.exceptions import VLLMValidationError
+        configured()
+        validate = build_custom_logits_processors_params_validator(None)
+        validate(params(extra_args={"heirmark_account": "birch"}))
+        for extra in ({"heirmark_account": "pine"}, {"heirmark_mark": "no"}, {"heirmark_key": "x"}):
+            with pytest.raises(VLLMValidationError, match="heirmark|account"):
+                validate(params(extra_args=extra))
+
+    def test_watermarking_false_opts_out(self, configured):
+        """By vllm's InputProcessor: validation, then a clone on which the field is overwritten."""
+        from vllm.v1.engine.input_processor import InputProcessor
+        configured()
+        runner = Runner()
+        for watermarking, marked in ((False, False), (None, True), (True, True)):
+            asked = params(watermarking=watermarking)
+            processor = InputProcessor.__new__(InputProcessor)
+            processor.vllm_config = types.SimpleNamespace(watermark_config=None)
+            build_custom_logits_processors_params_validator(None)(asked)
+            clone = asked.clone()
+            processor.apply_watermarking(clone, False)
+            assert clone.watermarking is False and runner.marks.add_request(0, clone) is marked
+
+    @pytest.mark.parametrize("policy", ["fail-closed", "serve-unmarked-and-count"])
+    def test_beam_search(self, configured, policy):
+        """The function that the online and the offline beam search call first, and the error as the server answers it."""
+        from vllm.config import VllmConfig
+        from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
+        from vllm.sampling_params import BeamSearchParams
+        from vllm.v1.engine.input_processor import InputProcessor
+        configured(policy=policy)
+        plain = getattr(InputProcessor.resolve_watermarking, "__wrapped__", InputProcessor.resolve_watermarking)
+        InputProcessor.resolve_watermarking = plain
+        try:
+            heirmark.vllm._watch_beam_search()
+            processor = InputProcessor.__new__(InputProcessor)
+            processor.vllm_config = VllmConfig.__new__(VllmConfig)
+            processor.vllm_config.watermark_config = None
+            asked = BeamSearchParams(beam_width=2, max_tokens=3)
+            assert processor.resolve_watermarking(params()) is False and processor.resolve_watermarking(BeamSearchParams(beam_width=2, max_tokens=3, watermarking=False)) is False
+            if policy == "fail-closed":
+                with pytest.raises(ValueError, match="beam search") as error:
+                    processor.resolve_watermarking(asked)
+                assert create_error_response(error.value).error.code == 400
+            else:
+                assert processor.resolve_watermarking(asked) is False
+                assert heirmark.vllm._front.counters.snapshot() == {"requests.unsupported-beam-search": 1}
+        finally:
+            InputProcessor.resolve_watermarking = plain
