@@ -158,13 +158,19 @@ def start(tmp_path, monkeypatch):
 
 
 def engine_config(vocab_size=VOCAB, **changes):
-    values = dict(speculative_config=None, use_v2_model_runner=False, async_scheduling=False, tensor=1, pipeline=1, logprobs_mode="raw_logprobs", runner_type="generate")
+    values = dict(speculative_config=None, use_v2_model_runner=False, async_scheduling=False, tensor=1, pipeline=1, logprobs_mode="raw_logprobs", runner_type="generate",
+                  watermark=None, prefill_context=1, diffusion=False, sampling_mask=False, trace_replay=False)
     values.update(changes)
     name = types.SimpleNamespace
-    return name(speculative_config=values["speculative_config"], use_v2_model_runner=values["use_v2_model_runner"],
+    return name(speculative_config=values["speculative_config"], use_v2_model_runner=values["use_v2_model_runner"], watermark_config=values["watermark"],
                 scheduler_config=name(async_scheduling=values["async_scheduling"], max_num_seqs=64),
-                parallel_config=name(tensor_parallel_size=values["tensor"], pipeline_parallel_size=values["pipeline"]),
-                model_config=name(runner_type=values["runner_type"], logprobs_mode=values["logprobs_mode"], get_vocab_size=lambda: vocab_size))
+                parallel_config=name(tensor_parallel_size=values["tensor"], pipeline_parallel_size=values["pipeline"], prefill_context_parallel_size=values["prefill_context"]),
+                model_config=name(runner_type=values["runner_type"], logprobs_mode=values["logprobs_mode"], get_vocab_size=lambda: vocab_size, is_diffusion=values["diffusion"],
+                                  return_sampling_mask=values["sampling_mask"], enable_trace_replay=values["trace_replay"]))
+
+
+def draft_config(method="standard", vocab_size=VOCAB):
+    return types.SimpleNamespace(rejection_sample_method=method, num_speculative_tokens=3, draft_model_config=types.SimpleNamespace(get_vocab_size=lambda: vocab_size))
 
 
 def alone(processor, request, call):
@@ -310,6 +316,17 @@ class TestRequests:
             assert calls[i].output == alone(processor, processor.begun[i], calls[i])
         assert processor.counters.snapshot()["requests.opted-out"] == 2
 
+    def test_vllms_own_field_opts_out(self, start):
+        """It is noted at submission, since vLLM overwrites it; a gateway that says heirmark_mark has the last word."""
+        processor = start()
+        for watermarking, extra, marked in ((False, None, False), (False, {"other": 1}, False), (False, {"heirmark_mark": 1}, True), (None, None, True), (True, {"heirmark_mark": 0}, False)):
+            params, given = sampling(extra_args=extra), dict(extra or {})
+            params.watermarking = watermarking
+            processor.validate_params(params)
+            processor.validate_params(params)
+            params.watermarking = False  # what the engine's process sees
+            assert heirmark.vllm.wish_of(params).marked is marked and (extra is None or extra == given)
+
     def test_unmarked_rows_are_not_touched(self, start):
         processor = start()
         rows = logits_of(3, 1, COLUMNS)
@@ -431,6 +448,48 @@ def finite(logits):
     return logits
 
 
+class BeamSearch:
+    def __init__(self, watermarking=None):
+        self.watermarking = watermarking
+
+
+class TestBeamSearch:
+    """What vLLM calls before each: tests/engines/vllm/test_v2.py has the real ones."""
+
+    @pytest.fixture
+    def processor(self, start, monkeypatch):
+        class EngineArgs:
+            def create_engine_config(self):
+                return engine_config()
+
+        class InputProcessor:
+            def resolve_watermarking(self, params):
+                return "vLLM's"
+        monkeypatch.setitem(sys.modules, "vllm.engine.arg_utils", types.SimpleNamespace(EngineArgs=EngineArgs))
+        monkeypatch.setitem(sys.modules, "vllm.v1.engine.input_processor", types.SimpleNamespace(InputProcessor=InputProcessor, BeamSearchParams=BeamSearch))
+
+        def make(**members):
+            start(**members)
+            EngineArgs().create_engine_config()
+            once = InputProcessor.resolve_watermarking
+            EngineArgs().create_engine_config()
+            assert InputProcessor.resolve_watermarking is once
+            return InputProcessor()
+        return make
+
+    def test_is_refused(self, processor):
+        made = processor()
+        with pytest.raises(ValueError, match="beam search"):
+            made.resolve_watermarking(BeamSearch())
+        assert made.resolve_watermarking(BeamSearch(watermarking=False)) == made.resolve_watermarking(sampling()) == "vLLM's"
+
+    def test_or_counted(self, processor, caplog):
+        made = processor(policy="serve-unmarked-and-count")
+        with caplog.at_level(logging.WARNING, "vllm.heirmark"):
+            assert {made.resolve_watermarking(BeamSearch(watermarking=w)) for w in (None, True, False)} == {"vLLM's"}
+        assert heirmark.vllm._front.counters.snapshot() == {"requests.unsupported-beam-search": 2} and "requests.unsupported-beam-search 2" in caplog.text
+
+
 class TestTheServer:
     def test_without_a_configuration_nothing_happens(self, monkeypatch):
         monkeypatch.delenv(VARIABLE, raising=False)
@@ -445,7 +504,7 @@ class TestTheServer:
         processor.validate_params(sampling(extra_args={"heirmark_mark": "no"}))
         assert processor.counters is None and heirmark.vllm.LogitsProcessor(bad, object()).add_request(0, sampling()) is False
 
-    @pytest.mark.parametrize(("change", "words"), [(dict(speculative_config=object()), "speculative"), (dict(use_v2_model_runner=True), "VLLM_USE_V2_MODEL_RUNNER=0"),
+    @pytest.mark.parametrize(("change", "words"), [(dict(speculative_config=object()), "speculative"), (dict(watermark=object()), "--watermark-config"),
                                                    (dict(async_scheduling=True), "--no-async-scheduling"), (dict(tensor=2), "tensor parallelism"), (dict(pipeline=2), "pipeline"),
                                                    (dict(logprobs_mode="processed_logits"), "processed_logits")])
     def test_engines_that_cannot_mark_are_refused(self, start, change, words):
@@ -455,12 +514,35 @@ class TestTheServer:
         assert "\n" not in str(error.value)
         heirmark.vllm.check(engine_config(**change, runner_type="pooling"))
 
+    @pytest.mark.parametrize(("change", "words"), [(dict(speculative_config=draft_config("synthetic")), "synthetic"), (dict(speculative_config=draft_config(vocab_size=VOCAB - 1)), "smaller vocabulary"),
+                                                   (dict(tensor=2), "tensor parallelism"), (dict(pipeline=2), "pipeline"), (dict(prefill_context=2), "prefill context"),
+                                                   (dict(logprobs_mode="processed_logits"), "processed_logits"), (dict(watermark=object()), "--watermark-config"), (dict(diffusion=True), "diffusion"),
+                                                   (dict(sampling_mask=True), "--return-sampling-mask"), (dict(trace_replay=True), "--enable-trace-replay")])
+    def test_and_with_model_runner_v2(self, start, change, words):
+        start()
+        for draft in (None, draft_config(), draft_config("block"), draft_config(vocab_size=VOCAB + 9)):
+            heirmark.vllm.check(engine_config(use_v2_model_runner=True, async_scheduling=True, speculative_config=draft))
+        with pytest.raises(heirmark.UsageError, match=words) as error:
+            heirmark.vllm.check(engine_config(use_v2_model_runner=True, **change))
+        assert "\n" not in str(error.value)
+
+    def test_a_ledger_needs_model_runner_v1(self, start, tmp_path):
+        start()
+        (tmp_path / "heirmark.json").write_text(json.dumps({"subkeys": "subkeys.json", "ledger": "ledger"}))
+        for front in (heirmark.vllm._front, None):  # in the process that takes requests, and in the engine's
+            heirmark.vllm._front = front and heirmark.vllm._Front.read()
+            heirmark.vllm.check(engine_config())
+            with pytest.raises(heirmark.UsageError, match="ledger.*VLLM_USE_V2_MODEL_RUNNER=0"):
+                heirmark.vllm.check(engine_config(use_v2_model_runner=True))
+
     def test_and_before_they_start(self, start, monkeypatch):
         """register() checks what EngineArgs makes of its arguments: with speculative decoding vLLM would never call the processor."""
         class EngineArgs:
             def create_engine_config(self, context=None, *, headless=False):
                 return engine_config(speculative_config=context)
         monkeypatch.setitem(sys.modules, "vllm.engine.arg_utils", types.SimpleNamespace(EngineArgs=EngineArgs))
+        monkeypatch.setitem(sys.modules, "vllm.v1.engine.input_processor", types.SimpleNamespace(InputProcessor=type("InputProcessor", (), {"resolve_watermarking": lambda self, params: False}),
+                                                                                                  BeamSearchParams=BeamSearch))
         plain = EngineArgs.create_engine_config
         start()
         assert EngineArgs().create_engine_config(headless=True).speculative_config is None

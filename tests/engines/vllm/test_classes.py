@@ -43,7 +43,7 @@ def configured(tmp_path, monkeypatch):
 
 def config(**changes):
     name = types.SimpleNamespace
-    return name(speculative_config=changes.get("speculative_config"), use_v2_model_runner=False, scheduler_config=name(async_scheduling=False, max_num_seqs=64),
+    return name(speculative_config=changes.get("speculative_config"), use_v2_model_runner=False, watermark_config=None, scheduler_config=name(async_scheduling=False, max_num_seqs=64),
                 parallel_config=name(tensor_parallel_size=1, pipeline_parallel_size=1),
                 model_config=name(runner_type="generate", logprobs_mode="raw_logprobs", get_vocab_size=lambda: VOCAB, logits_processors=None))
 

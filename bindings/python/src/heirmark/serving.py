@@ -319,26 +319,8 @@ class Service:
 
         By the policy, a request that should be marked and cannot be raises UsageError or KeyAccessError, or is begun unmarked."""
         tokens = list(prompt)
-        sequence, params = None, None
-        name = account if account is not None else self.config.account if self.config.account is not None else self.sampler.accounts[0]
-        fault: tuple[str, heirmark.Error] | None = None
-        if marked:
-            try:
-                params = heirmark.Params(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-            except heirmark.UsageError as error:
-                fault = "bad-parameter", error
-            except TypeError:
-                fault = "bad-parameter", heirmark.UsageError("a sampling parameter is no number in range")
-            if unsupported:
-                fault = f"unsupported-{unsupported}", heirmark.UsageError(f"{unsupported} is not supported with marks")
-            elif name not in self.sampler.accounts:
-                fault = "unknown-account", heirmark.KeyAccessError("the key has no such account")
-        reason = fault[0] if fault else "" if marked else "opted-out"
-        if fault and self.config.policy is Policy.FAIL_CLOSED:
-            self.counters.add(f"requests.{reason}")
-            raise type(fault[1])(f"this request cannot be marked: {fault[1]}")
-        if not reason:
-            sequence = self.sampler.begin(prompt=tokens, account=name)
+        params, name, reason = self.admit(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, account=account, marked=marked, unsupported=unsupported)
+        sequence = self.sampler.begin(prompt=tokens, account=name) if not reason else None
         if key is None:
             key = sequence.request_id.hex() if sequence is not None else object()
         request = Request(key, sequence, params, tokens, name, reason)
@@ -353,10 +335,37 @@ class Service:
                 with self._lock:
                     del self._requests[key]
                 raise
-        self.counters.add(f"requests.{reason or 'marked'}")
-        if request.marked and not self.config.epoch and _month() != self._epoch:
-            self.counters.add("requests.epoch-over")
+        self.count(reason)
         return request
+
+    def admit(self, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, min_p: float = 0.0, account: str | None = None, marked: bool = True,
+              unsupported: str = "") -> tuple[heirmark.Params | None, str, str]:
+        """What begin() makes of a request, for an engine that keeps no sequence of it: its parameters, its account, and why it is not marked, "" where it is. Errors
+        as begin(). A request that is not refused is counted by count()."""
+        params = None
+        name = account if account is not None else self.config.account if self.config.account is not None else self.sampler.accounts[0]
+        fault: tuple[str, heirmark.Error] | None = None
+        if marked:
+            try:
+                params = heirmark.Params(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+            except heirmark.UsageError as error:
+                fault = "bad-parameter", error
+            except TypeError:
+                fault = "bad-parameter", heirmark.UsageError("a sampling parameter is no number in range")
+            if unsupported:
+                fault = f"unsupported-{unsupported}", heirmark.UsageError(f"{unsupported} is not supported with marks")
+            elif name not in self.sampler.accounts:
+                fault = "unknown-account", heirmark.KeyAccessError("the key has no such account")
+        if fault and self.config.policy is Policy.FAIL_CLOSED:
+            self.counters.add(f"requests.{fault[0]}")
+            raise type(fault[1])(f"this request cannot be marked: {fault[1]}")
+        return params, name, fault[0] if fault else "" if marked else "opted-out"
+
+    def count(self, reason: str) -> None:
+        """Counts a request that is begun; reason: as admit() gives it."""
+        self.counters.add(f"requests.{reason or 'marked'}")
+        if not reason and not self.config.epoch and _month() != self._epoch:
+            self.counters.add("requests.epoch-over")
 
     def get(self, key: Hashable) -> Request | None:
         """The live request of that key."""

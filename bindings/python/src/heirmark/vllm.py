@@ -1,17 +1,19 @@
-"""Marks in vLLM (0.32, V1 model runner), by its entry points: nothing is imported or called by hand.
+"""Marks in vLLM 0.32, by its entry points: nothing is imported or called by hand.
 
     HEIRMARK_CONFIG=/etc/heirmark/heirmark.json vllm serve MODEL        # the variable names the server's configuration; without it the plugin does nothing
 
 A request's extra arguments (SamplingParams.extra_args; over HTTP "vllm_xargs"):
 
     heirmark_account   name of the account whose issuance subkey is used; by default the configuration's
-    heirmark_mark      False or 0: this request is not marked
+    heirmark_mark      False or 0: this request is not marked; by default, what vLLM's own field `watermarking` says
 
-What works and what is refused is in bindings/engines/vllm/README.md. This module imports neither torch nor, where it is missing, vllm.
+Here are the entry points, what both model runners share, and the V1 runner's marks, made on the host; the V2 runner's, on the device, are in heirmark.vllm_v2. What works
+and what is refused is in bindings/engines/vllm/README.md. This module imports neither torch nor, where it is missing, vllm.
 """
 
 import dataclasses
 import functools
+import importlib
 import logging
 import math
 import multiprocessing.util
@@ -19,6 +21,8 @@ import os
 import sys
 import threading
 import time
+import types
+from collections.abc import Mapping
 from typing import Any
 
 import heirmark
@@ -28,7 +32,7 @@ try:
     from vllm.v1.sample.logits_processor.interface import LogitsProcessor as _V1
 except ImportError:  # without vLLM the class below still has the interface, for tests
     _V1 = object
-try:  # vLLM's V2 runner loads the same entry point and stops where it finds a class without its interface, also on a server without HEIRMARK_CONFIG
+try:  # both runners load the one entry point, and each stops where it finds a class without its interface, also on a server without HEIRMARK_CONFIG
     from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as _V2
 except ImportError:
     _V2 = object
@@ -44,18 +48,33 @@ _REST_SECONDS = 30.0  # an engine that has a request to go on with calls more of
 
 # ---- What a request asks for
 
-def _wish(params: Any) -> Wish:
+def wish_of(params: Any) -> Wish:
     """UsageError names the argument that is wrong."""
     return Wish.of(getattr(params, "extra_args", None), "extra argument")
 
 
-def _greedy(params: Any) -> bool:
+def is_greedy(params: Any) -> bool:
     return params.temperature < _GREEDY_BELOW
 
 
-def _unsupported(params: Any, scheme: str) -> str:
+def unsupported(params: Any, scheme: str) -> str:
     # Greedy rows are the engine's: it does not call the processor where all rows are greedy. Greenlist alone would mark them.
-    return "temperature 0 under a greenlist profile" if scheme == "greenlist" and _greedy(params) else ""
+    return "temperature 0 under a greenlist profile" if scheme == "greenlist" and is_greedy(params) else ""
+
+
+def truncation(params: Any, vocab_size: int) -> dict[str, Any]:
+    """The request's top-k and top-p as Service.begin names them."""
+    return {"top_k": params.top_k if 0 < params.top_k < vocab_size else 0, "top_p": params.top_p}
+
+
+def parameters(params: Any, vocab_size: int) -> dict[str, Any]:
+    """All of the request's parameters, as Service.begin names them."""
+    return {"temperature": 0.0} if is_greedy(params) else {"temperature": params.temperature, "min_p": params.min_p, **truncation(params, vocab_size)}
+
+
+def ending(params: Any, vocab_size: int) -> int | None:
+    """The token that ends a response which cannot be marked: an engine has no way to fail one request from a logits processor. None where it has none."""
+    return min((token for token in params.all_stop_token_ids if 0 <= token < vocab_size), default=None)
 
 
 # ---- What the engine must be
@@ -66,16 +85,38 @@ def check(config: Any) -> None:
     if model is None or model.runner_type == "pooling":
         return
     parallel = config.parallel_config
-    for bad, words in (
-        (config.speculative_config is not None, "speculative decoding (--speculative-config): vLLM calls no logits processor with it"),
-        (config.use_v2_model_runner, "model runner V2: set VLLM_USE_V2_MODEL_RUNNER=0"),
-        (config.scheduler_config.async_scheduling, "asynchronous scheduling: start the server with --no-async-scheduling"),
+    faults = [
         (parallel.tensor_parallel_size > 1, "tensor parallelism: each rank samples for itself, and request ids are random"),
         (parallel.pipeline_parallel_size > 1, "pipeline parallelism"),
         (str(model.logprobs_mode).startswith("processed"), f"--logprobs-mode {model.logprobs_mode}: it would report the choice instead of the distribution; raw_logprobs and raw_logits work"),
-    ):
+        (config.watermark_config is not None, "vLLM's own watermark (--watermark-config) beside its marks"),
+    ]
+    if config.use_v2_model_runner:
+        faults += _faults_of_v2(config, model, parallel)
+    else:
+        faults += [
+            (config.speculative_config is not None, "speculative decoding (--speculative-config) with model runner V1: vLLM calls no logits processor with it"),
+            (config.scheduler_config.async_scheduling, "asynchronous scheduling with model runner V1: start the server with --no-async-scheduling"),
+        ]
+    for bad, words in faults:
         if bad:
             raise heirmark.UsageError(f"heirmark ({VARIABLE} is set) does not support {words}")
+
+
+def _faults_of_v2(config: Any, model: Any, parallel: Any) -> list[tuple[bool, str]]:
+    draft = config.speculative_config
+    method = draft.rejection_sample_method if draft is not None else "standard"
+    drafter = draft.draft_model_config if draft is not None else None
+    return [
+        (method not in ("standard", "block"), f'speculative decoding with rejection_sample_method "{method}": it accepts draft tokens that the model did not choose; "standard" and "block" work'),
+        (drafter is not None and drafter.get_vocab_size() < model.get_vocab_size(), "a draft model with a smaller vocabulary: vLLM's rejection sampler cuts the model's logits to it"),
+        (parallel.prefill_context_parallel_size > 1, "prefill context parallelism"),
+        (model.is_diffusion, "diffusion models: they have a sampler of their own"),
+        (model.return_sampling_mask, "replay of sampling distributions (--return-sampling-mask): it would report the choice"),
+        (model.enable_trace_replay, "trace replay (--enable-trace-replay): it puts tokens in place of the choice"),
+        ((_front.config if _front is not None else Config.from_environment()).ledger is not None,
+         'a "ledger" in its configuration with model runner V2, whose tokens no logits processor sees on the host: set VLLM_USE_V2_MODEL_RUNNER=0, or leave the member out'),
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,12 +126,13 @@ class _Front:
     config: Config
     accounts: tuple[str, ...]
     scheme: str
+    counters: Counters
 
     @classmethod
     def read(cls) -> "_Front":
         config = Config.from_environment()
         keys = config.keys()
-        return cls(config, keys.accounts, keys.profile.scheme)
+        return cls(config, keys.accounts, keys.profile.scheme, Counters())
 
 
 _front: _Front | None = None  # set by register() where HEIRMARK_CONFIG is
@@ -99,8 +141,9 @@ _front: _Front | None = None  # set by register() where HEIRMARK_CONFIG is
 def register() -> None:
     """Entry point of vllm.general_plugins, which vLLM calls in each of its processes before it makes an engine: a server with a wrong configuration does not start.
 
-    With speculative decoding vLLM leaves the logits processors of entry points out without a word, so text would go out unmarked. Nothing of vLLM's tells a plugin of the
-    engine's configuration before that, so EngineArgs.create_engine_config is wrapped: what it returns is checked."""
+    With speculative decoding the V1 runner leaves the logits processors of entry points out without a word, so text would go out unmarked. Nothing of vLLM's tells a plugin
+    of the engine's configuration before that, so EngineArgs.create_engine_config is wrapped: what it returns is checked. Nor does anything tell a plugin of beam search,
+    so InputProcessor.resolve_watermarking, which each beam search calls first, is wrapped too."""
     global _front
     if _front is not None or not os.environ.get(VARIABLE):
         return
@@ -114,9 +157,59 @@ def register() -> None:
     def create_engine_config(self: Any, *args: Any, **options: Any) -> Any:
         config = make(self, *args, **options)
         check(config)
+        _watch_beam_search()
         return config
 
     arguments.EngineArgs.create_engine_config = create_engine_config
+
+
+def _watch_beam_search() -> None:
+    module = importlib.import_module("vllm.v1.engine.input_processor")  # which the process that makes an engine is about to import
+    resolve = module.InputProcessor.resolve_watermarking
+    if hasattr(resolve, "__wrapped__"):
+        return
+
+    @functools.wraps(resolve)
+    def resolve_watermarking(self: Any, params: Any) -> bool:
+        if isinstance(params, module.BeamSearchParams):
+            _beam_search(params)
+        return resolve(self, params)
+
+    module.InputProcessor.resolve_watermarking = resolve_watermarking
+
+
+def _beam_search(params: Any) -> None:
+    """vLLM makes beams of requests for one token and chooses among them by probability, which leaves no mark. UsageError, a ValueError, under fail-closed: vLLM answers 400."""
+    if _front is None or params.watermarking is False:
+        return
+    if _front.config.policy is Policy.FAIL_CLOSED:
+        raise heirmark.UsageError("this request cannot be marked: beam search is not supported")
+    name = "requests.unsupported-beam-search"
+    _front.counters.add(name)
+    _log.warning("heirmark: a beam search is served without a mark: %s %d", name, _front.counters.snapshot()[name])
+
+
+class Reporter:
+    """One line of counts a minute, where they changed."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters, self._then, self._reported = counters, time.monotonic(), {}
+
+    @property
+    def due(self) -> bool:
+        return time.monotonic() - self._then >= _REPORT_SECONDS
+
+    def report(self, more: Mapping[str, int] = types.MappingProxyType({})) -> None:
+        """more: counts that are not among the counters."""
+        self._then, counts = time.monotonic(), {**self._counters.snapshot(), **more}
+        if counts != self._reported:
+            _log.info("heirmark: %s", ", ".join(f"{name} {count}" for name, count in counts.items()))
+        self._reported = counts
+
+
+def announce(service: Service, where: str) -> None:
+    sampler = service.sampler
+    _log.info("heirmark: marking with key %s, profile %s, policy %s, %d tokens, %s", sampler.key_id, sampler.profile.name, service.config.policy.value, sampler.vocab_size, where)
 
 
 # ---- The processor
@@ -127,7 +220,7 @@ class _Row:
     def __init__(self, params: Any, output: list[int]) -> None:
         self.params = params
         self.output = output  # the engine's own list, to which it appends
-        self.greedy = _greedy(params)
+        self.greedy = is_greedy(params)
         self.request: Request | None = None  # None: it was to be marked and cannot be, so its response is ended
         self.before = len(output)            # tokens of the output that are part of the request's prompt
         self.draw: Draw | None = None        # given to the engine, not yet seen in the output
@@ -145,15 +238,23 @@ _ALONE = _references(_Row(type("Params", (), {"temperature": 1.0}), []))
 class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not object)):
     """Entry point of vllm.logits_processors. It picks each row's token and leaves only that one's logit finite, so that the engine's own sampling takes it.
 
-    vLLM runs it behind penalties, biases, masks, temperature and min-p and before top-k and top-p, which it applies itself, with the request's own values. A drawn token
+    Each runner makes one, and calls what its own interface has. For the V2 runner heirmark.vllm_v2.Marks does the work.
+
+    The V1 runner calls it behind penalties, biases, masks, temperature and min-p and before top-k and top-p, which it applies itself, with the request's own values. A drawn token
     is taken when it stands in the request's output: what vLLM samples for a prompt that it has not yet read whole, it throws away."""
 
-    def __init__(self, vllm_config: Any, *_: Any) -> None:
-        """As vLLM calls it. Errors, where HEIRMARK_CONFIG is set: as check() and Service."""
-        self._service: Service | None = None
+    _v2: Any = None  # a heirmark.vllm_v2.Marks
+    _service: Service | None = None
+
+    def __init__(self, vllm_config: Any, *given: Any) -> None:
+        """As vLLM calls it; given: the V2 runner's LogitsProcRequestState. Errors, where HEIRMARK_CONFIG is set: as check() and Service."""
         if not os.environ.get(VARIABLE):
             return
         check(vllm_config)
+        if vllm_config.use_v2_model_runner:
+            from heirmark import vllm_v2  # needs torch
+            self._v2 = vllm_v2.Marks(vllm_config, *given)
+            return
         model, rows = vllm_config.model_config, vllm_config.scheduler_config.max_num_seqs
         self._serve(Service.from_environment(vocab_size=model.get_vocab_size(), max_rows=rows, threads=min(16, len(os.sched_getaffinity(0)))), rows)
 
@@ -163,31 +264,34 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
         self._rows: dict[int, _Row] = {}
         self._left: dict[int, _Row] = {}  # by the identity of their output, oldest first
         self._most_left = 64 + 4 * max_rows
-        self._reported: tuple[float, dict[str, int]] = (time.monotonic(), {})
+        self._reporter = Reporter(service.counters)
         self._busy = threading.Lock()  # of the engine's calls, and of the thread that looks after an engine at rest
         self._called = time.monotonic()
         if service.config.ledger is not None:
             # The engine's process may be a child, which runs these finalizers and not those of atexit.
             multiprocessing.util.Finalize(None, self.close, exitpriority=10)
             threading.Thread(target=self._rest, name="heirmark-ledger", daemon=True).start()
-        _log.info("heirmark: marking with key %s, profile %s, policy %s, %d tokens", service.sampler.key_id, service.sampler.profile.name, service.config.policy.value,
-                  service.sampler.vocab_size)
+        announce(service, "on the host")
 
     @classmethod
     def validate_params(cls, sampling_params: Any) -> None:
-        """UsageError, a ValueError, at submission: vLLM answers 400."""
+        """UsageError, a ValueError, at submission: vLLM answers 400.
+
+        vLLM overwrites `watermarking` after this, with what its own watermark would do. So it is noted here what the request said."""
         if not os.environ.get(VARIABLE):
             return
         if _front is None:
             raise heirmark.UsageError(f"{VARIABLE} is set, but VLLM_PLUGINS leaves out heirmark, so that nobody checked the engine")
-        wish = _wish(sampling_params)
+        if getattr(sampling_params, "watermarking", None) is False and "heirmark_mark" not in (sampling_params.extra_args or {}):
+            sampling_params.extra_args = {**(sampling_params.extra_args or {}), "heirmark_mark": 0}
+        wish = wish_of(sampling_params)
         if not wish.marked or _front.config.policy is not Policy.FAIL_CLOSED:
             return
         if wish.account is not None and wish.account not in _front.accounts:
             raise heirmark.UsageError("this request cannot be marked: the key has no such account")
-        if words := _unsupported(sampling_params, _front.scheme):
+        if words := unsupported(sampling_params, _front.scheme):
             raise heirmark.UsageError(f"this request cannot be marked: {words} is not supported")
-        heirmark.Params(**_truncation(sampling_params, 2**20))
+        heirmark.Params(**parameters(sampling_params, 2**20))
 
     def is_argmax_invariant(self) -> bool:
         """True: greedy rows are left alone. vLLM then calls it after penalties and temperature, and not at all where all rows are greedy."""
@@ -196,13 +300,20 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
     @property
     def counters(self) -> Counters | None:
         """None where it does nothing."""
-        return self._service.counters if self._service is not None else None
+        service = self._v2.service if self._v2 is not None else self._service
+        return service.counters if service is not None else None
 
-    # ---- The batch
+    # ---- The V2 runner's calls
 
-    def add_request(self, *_: Any) -> bool:
-        """The V2 runner's: False, for it is only there where HEIRMARK_CONFIG is not set."""
-        return False
+    def add_request(self, req_idx: int, sampling_params: Any) -> bool:
+        """Does it change logits for this request?"""
+        return self._v2 is not None and self._v2.add_request(req_idx, sampling_params)
+
+    def apply_staged_writes(self) -> None:
+        if self._v2 is not None:
+            self._v2.apply_staged_writes()
+
+    # ---- The V1 runner's batch
 
     def update_state(self, batch_update: Any) -> None:
         """Follows what became of the last tokens, then who came, went and moved."""
@@ -262,7 +373,8 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
             if _references(row) <= _ALONE or len(self._left) > self._most_left:
                 del self._left[key]
                 self._end(row)
-        self._report()
+        if self._reporter.due:
+            self._reporter.report()
 
     def _leave(self, index: int) -> None:
         """Finished, preempted, or not in this step: which of them is not said."""
@@ -288,9 +400,9 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
 
     def _begin(self, params: Any, prompt: list[int]) -> Request | None:
         try:
-            wish = _wish(params)
-            return self._service.begin(prompt, account=wish.account, marked=wish.marked, unsupported=_unsupported(params, self._scheme),
-                                       **({"temperature": 0.0} if _greedy(params) else _truncation(params, self._service.sampler.vocab_size)))
+            wish = wish_of(params)  # temperature and min-p have been applied
+            return self._service.begin(prompt, account=wish.account, marked=wish.marked, unsupported=unsupported(params, self._scheme),
+                                       **({"temperature": 0.0} if is_greedy(params) else truncation(params, self._service.sampler.vocab_size)))
         except (heirmark.UsageError, heirmark.KeyAccessError, heirmark.IOFailureError) as error:  # validate_params refuses what is wrong where it is submitted
             _log.error("heirmark: a response is ended: %s", error)
             return None
@@ -321,8 +433,10 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
 
     # ---- Tokens
 
-    def apply(self, logits: Any, *_: Any) -> Any:
-        """logits: [rows, columns], float32, divided by temperature. They are changed in place and returned."""
+    def apply(self, logits: Any, *context: Any) -> Any:
+        """logits: [rows, columns], float32; from the V1 runner divided by temperature, from the V2 runner not, and with its LogitsContext. They are changed in place and returned."""
+        if self._v2 is not None:
+            return self._v2.apply(logits, *context)
         if self._service is None:
             return logits
         with self._busy:
@@ -347,31 +461,11 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
                     row.request = None
         for index, row in rows:
             if row.request is None:
-                chosen[index] = _ending(row.params)
+                chosen[index] = ending(row.params, self._service.sampler.vocab_size)
+                if chosen[index] is None:
+                    raise heirmark.BadInputError("a response cannot be marked, and has no stop token to end it with")
         if chosen:
             indices = list(chosen)
             logits[indices] = -math.inf
             logits[indices, list(chosen.values())] = 0.0
         return logits
-
-    def _report(self) -> None:
-        """One line of counts a minute, where they changed."""
-        now, (then, reported) = time.monotonic(), self._reported
-        if now - then < _REPORT_SECONDS:
-            return
-        counts = self._service.counters.snapshot()
-        if counts != reported:
-            _log.info("heirmark: %s", ", ".join(f"{name} {count}" for name, count in counts.items()))
-        self._reported = (now, counts)
-
-
-def _truncation(params: Any, vocab_size: int) -> dict[str, Any]:
-    """The request's parameters as Service.begin names them. Temperature and min-p have been applied."""
-    return {"top_k": params.top_k if 0 < params.top_k < vocab_size else 0, "top_p": params.top_p}
-
-
-def _ending(params: Any) -> int:
-    """The token that ends a response which cannot be marked: an engine has no way to fail one request from here."""
-    if not params.all_stop_token_ids:
-        raise heirmark.BadInputError("a response cannot be marked, and has no stop token to end it with")
-    return min(params.all_stop_token_ids)
