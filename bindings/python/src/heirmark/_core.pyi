@@ -446,7 +446,7 @@ class Sampled:
 
     def phat(self, row: int) -> list[tuple[int, int]]:
         """
-        The used places of a row, (token, probability times 2^32): what a ledger logs of a token.
+        The used places of a row, (token, probability times 2^32), likeliest first.
         """
 
     def __len__(self) -> int: ...
