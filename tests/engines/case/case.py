@@ -65,7 +65,7 @@ class Case:
         if (self.out / "heirmark.json").exists():
             return
         for family in ("service", "other"):
-            self.heirmark("key", "new", f"{family}/{self.epoch}", who="provider")
+            self.heirmark("key", "new", f"{family}/{self.epoch}", "--not-before", time.strftime("%Y-%m-%d", time.gmtime()), who="provider")  # committed today
             self.heirmark("key", "open", f"{family}/{self.epoch}", "--to", "tester", "-o", self.out / f"{family}.json", who="provider")
         (self.out / "public").mkdir()
         self.heirmark("key", "commit", f"service/{self.epoch}", "-o", self.out / "public/commitment.json", who="provider")
