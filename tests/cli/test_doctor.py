@@ -32,6 +32,17 @@ class DoctorCase(Case):
         self.run_ok("key", "export-subkey", f"{family}/{month}", "-o", file, *keys, passphrase=PASSPHRASE)
         return file
 
+    def fixed(self, name):
+        """Subkeys of this month whose secrets are those of `name` in every run."""
+        members = json.loads(self.subkeys.read_text())
+        secret = lambda *part: hashlib.sha256("/".join(map(str, (name, *part))).encode()).hexdigest()
+        members["coin"], members["issuance"] = secret("coin"), [secret("issuance")]
+        members["window"] = [secret("window", c) for c in range(16)]
+        file = self.dir / f"fixed-{name}.json"
+        file.write_text(json.dumps(members, sort_keys=True, separators=(",", ":")) + "\n")
+        file.chmod(0o600)
+        return file
+
     def ledger(self):
         folder = self.dir / "ledger"
         self.run_ok("ledger", "new", folder, "--keystore", self.store, passphrase=PASSPHRASE)
@@ -69,9 +80,11 @@ class Doctor(DoctorCase):
                 self.assertEqual(level, "ok", detail)
 
     def test_text_that_is_not_marked_or_by_another_key(self):
-        other = self.exported("other", self.month)
-        for text in (self.mark("--mode", "off", name="off.jsonl"), self.mark(subkeys=other, name="other.jsonl")):
-            level, detail = self.checks("--subkeys", self.subkeys, "--text", text, code=1)["text"]
+        """Of fresh keys and texts one in 10,000 would pass: these are always the same."""
+        subkeys, chance, unmarked = self.fixed("judged"), random.Random(20261125), self.dir / "unmarked.jsonl"
+        unmarked.write_text("".join(json.dumps({"tokens": [chance.randrange(16384) for _ in range(100)]}) + "\n" for _ in range(20)))
+        for text in (unmarked, self.mark("--seed", 1, subkeys=self.fixed("other"), name="other.jsonl")):
+            level, detail = self.checks("--subkeys", subkeys, "--text", text, code=1)["text"]
             self.assertEqual(level, "fail")
             self.assertIn("NOT marked", detail)
         little = self.dir / "little.jsonl"
@@ -127,17 +140,6 @@ class Endpoint(DoctorCase):
 
     def marked(self, *more):
         return lambda prompt, tokens: sample(prompt, tokens, "--subkeys", self.subkeys, *more)
-
-    def fixed(self, name):
-        """Subkeys of this month whose secrets are those of `name` in every run."""
-        members = json.loads(self.subkeys.read_text())
-        secret = lambda *part: hashlib.sha256("/".join(map(str, (name, *part))).encode()).hexdigest()
-        members["coin"], members["issuance"] = secret("coin"), [secret("issuance")]
-        members["window"] = [secret("window", c) for c in range(16)]
-        file = self.dir / f"fixed-{name}.json"
-        file.write_text(json.dumps(members, sort_keys=True, separators=(",", ":")) + "\n")
-        file.chmod(0o600)
-        return file
 
     def certificate(self, name):
         certificate, key = self.dir / f"{name}.pem", self.dir / f"{name}.key"

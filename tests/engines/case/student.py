@@ -80,17 +80,16 @@ class Suspect:
 
     def score(self, tokens, start, top, samples, seed):
         random = torch.Generator().manual_seed(seed)
-        logits = self.model(input_ids=torch.tensor([tokens])).logits[0]
-        positions = []
-        for at in range(start, len(tokens)):
-            logq = torch.log_softmax(logits[at - 1].double(), 0)  # at 0 there is nothing before: not asked, for prompts are not empty
-            entry = {}
-            if top:
-                best = torch.topk(logq, top)
-                entry["top"] = [[t, max(0, round(-1e6 * q))] for t, q in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
-            if samples:
-                entry["samples"] = torch.multinomial(logq.exp(), samples, replacement=True, generator=random).tolist()
-            positions.append(entry)
+        # Of the token at `at` the logits stand before it; prompts are not empty, so there always is a place before.
+        logq = torch.log_softmax(self.model(input_ids=torch.tensor([tokens])).logits[0, start - 1:len(tokens) - 1].float(), 1)
+        positions = [{} for _ in logq]
+        if top:
+            best = torch.topk(logq, top)
+            for entry, ids, values in zip(positions, best.indices.tolist(), best.values.tolist(), strict=True):
+                entry["top"] = [[t, max(0, round(-1e6 * q))] for t, q in zip(ids, values, strict=True)]
+        if samples:
+            for entry, drawn in zip(positions, torch.multinomial(logq.exp(), samples, replacement=True, generator=random).tolist(), strict=True):
+                entry["samples"] = drawn
         return positions
 
     def generate(self, prompt, count, seed, temperature):
