@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/text.hpp"
@@ -47,8 +48,8 @@ Result<std::uint64_t> remove(ledger::Database& database, std::span<const std::ui
 
 Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::string_view before, std::string_view now, const LedgerSecret* secret,
                                    const std::set<std::string, std::less<>>& accounts, std::chrono::milliseconds wait) {
-  for (const std::string_view time : {before, now})
-    if (!text::is_time(time)) return Error{ErrorCode::usage, "\"" + text::printable(time, 40) + "\" is no time YYYY-MM-DDThh:mm:ssZ"};
+  for (const auto& [name, time] : {std::pair("before", before), std::pair("now", now)})
+    if (!text::is_time(time)) return Error{ErrorCode::usage, std::string(name) + ": \"" + text::printable(time, 40) + "\" is no time YYYY-MM-DDThh:mm:ssZ"};
   if (before > now) return Error{ErrorCode::usage, "a purge cannot be of responses to come: " + std::string(before) + " is after " + std::string(now)};
   if (!accounts.empty() && secret == nullptr) return Error{ErrorCode::usage, "which responses are an account's is sealed: the ledger's secret is needed"};
   const auto info = ledger::read_info(folder);

@@ -122,8 +122,8 @@ Result<std::vector<LedgerCheckpoint>> LedgerReader::checkpoints() const {
 }
 
 Result<void> LedgerReader::each_response(const LedgerSecret& secret, const Filter& filter, const EachResponse& response, const std::function<bool(double)>& progress) const {
-  for (const std::string* time : {&filter.from, &filter.until})
-    if (!time->empty() && !text::is_time(*time)) return Error{ErrorCode::usage, "\"" + text::printable(*time, 40) + "\" is no time YYYY-MM-DDThh:mm:ssZ"};
+  for (const auto& [name, time] : {std::pair("from", &filter.from), std::pair("until", &filter.until)})
+    if (!time->empty() && !text::is_time(*time)) return Error{ErrorCode::usage, std::string(name) + ": \"" + text::printable(*time, 40) + "\" is no time YYYY-MM-DDThh:mm:ssZ"};
   auto transaction = ledger::Transaction::begin(impl_->database, false);
   if (!transaction) return transaction.error();
   const auto all = size();

@@ -159,6 +159,10 @@ class Ledger(Case):
         self.run_fails(2, "ledger", "purge", self.ledger, words=("--before",))
         self.run_fails(2, "ledger", "purge", self.ledger, "--before", "2026-11-20", "--keep-days", 3, words=("either",))
         self.run_fails(2, "ledger", "purge", self.ledger, "--before", "2999-01-01", words=("2999",))
+        self.run_fails(2, "ledger", "purge", self.ledger, "--before", "2026-13-01", words=("before", "2026-13-01", "no time"))
+        for option in ("from", "until"):
+            self.run_fails(2, "ledger", "export", self.ledger, f"--{option}", "2026-02-30", "-o", self.dir / "never.jsonl", *self.keys, passphrase=PASSPHRASE, words=(option, "2026-02-30"))
+        self.assertFalse((self.dir / "never.jsonl").exists())
         self.run_fails(2, "ledger", "purge", self.ledger, "--before", "last week", words=("last week",))
         self.run_fails(2, "ledger", "export", self.ledger, words=("--output",))
         self.run_fails(2, "ledger", "export", self.ledger, "-o", self.dir / "x", "--from", "then", *self.keys, words=("then",), **keys)
