@@ -52,6 +52,12 @@ Result<BoxKeys> new_box_keys() {
   return keys;
 }
 
+std::array<std::uint8_t, 32> box_public_key(const Secret32& secret) {
+  std::array<std::uint8_t, 32> out;
+  crypto_scalarmult_base(out.data(), secret.expose_secret().data());
+  return out;
+}
+
 Result<Bytes> box_seal(std::span<const std::uint8_t, 32> public_key, ByteView plaintext) {
   if (sodium_init() < 0) return Error{ErrorCode::io, "libsodium does not start"};
   Bytes sealed(plaintext.size() + crypto_box_SEALBYTES);
@@ -61,8 +67,7 @@ Result<Bytes> box_seal(std::span<const std::uint8_t, 32> public_key, ByteView pl
 
 Result<Bytes> box_open(const Secret32& secret, ByteView sealed) {
   if (sealed.size() < crypto_box_SEALBYTES) return Error{ErrorCode::key, "truncated"};
-  std::array<std::uint8_t, 32> public_key;
-  crypto_scalarmult_base(public_key.data(), secret.expose_secret().data());
+  const std::array<std::uint8_t, 32> public_key = box_public_key(secret);
   Bytes plaintext(sealed.size() - crypto_box_SEALBYTES);
   if (crypto_box_seal_open(plaintext.data(), sealed.data(), sealed.size(), public_key.data(), secret.expose_secret().data()) != 0)
     return Error{ErrorCode::key, "wrong key, or damaged"};

@@ -23,6 +23,8 @@ inline constexpr PasswordCost kLeastCost{1, 8192}, kGreatestCost{16, std::uint64
 /// A key pair of sealed boxes: who has the public key can seal, only who has the secret can open.
 struct BoxKeys { std::array<std::uint8_t, 32> public_key{}; Secret32 secret; };
 [[nodiscard]] Result<BoxKeys> new_box_keys();
+/// The public key of a secret: X25519 with the base point (RFC 7748).
+[[nodiscard]] std::array<std::uint8_t, 32> box_public_key(const Secret32& secret);
 /// libsodium's crypto_box_seal: 48 bytes longer than the plaintext.
 [[nodiscard]] Result<Bytes> box_seal(std::span<const std::uint8_t, 32> public_key, ByteView plaintext);
 /// Fails with `key` when the secret is another's or a byte was changed.

@@ -76,7 +76,7 @@ Result<LedgerCheckpoint> parse_checkpoint(std::string_view note, std::string_vie
   const auto signature = crypto::base64_decode(line.substr(name.size() + 1));
   const auto hash = key_hash(name, key);
   if (!hash) return hash.error();
-  if (!signature || signature->size() != 68 || !std::equal(hash->begin(), hash->end(), signature->begin())) return malformed("signed with another key");
+  if (!signature || signature->size() != 68 || !std::equal(hash->begin(), hash->end(), signature->begin())) return Error{ErrorCode::invalid_evidence, "checkpoint: signed with another key"};
   if (!key.verify(crypto::bytes_of(body), crypto::ByteView(*signature).subspan(4))) return Error{ErrorCode::invalid_evidence, "checkpoint: the signature does not verify"};
   return out;
 }

@@ -27,27 +27,27 @@ constexpr const char* kSchema =
 static_assert(kApplicationId == 1752001639);
 }  // namespace
 
-Statement::Statement(Statement&& other) noexcept : database_(other.database_), statement_(std::exchange(other.statement_, nullptr)) {}
+Statement::Statement(Statement&& other) noexcept
+    : database_(other.database_), statement_(std::exchange(other.statement_, nullptr)), failed_(other.failed_) {}
 Statement::~Statement() { sqlite3_finalize(statement_); }
-// A bind can only fail for lack of memory or for a wrong index; the step after it then fails or finds nothing.
-Statement& Statement::bind(int parameter, std::uint64_t value) {
-  sqlite3_bind_int64(statement_, parameter + 1, static_cast<sqlite3_int64>(value));
+Statement& Statement::bound(int result) noexcept {
+  if (failed_ == SQLITE_OK) failed_ = result;
   return *this;
 }
+Statement& Statement::bind(int parameter, std::uint64_t value) { return bound(sqlite3_bind_int64(statement_, parameter + 1, static_cast<sqlite3_int64>(value))); }
 Statement& Statement::bind(int parameter, std::string_view text) {
-  sqlite3_bind_text64(statement_, parameter + 1, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
-  return *this;
+  return bound(sqlite3_bind_text64(statement_, parameter + 1, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
 }
 Statement& Statement::bind(int parameter, std::span<const std::uint8_t> blob) {
   static constexpr std::uint8_t kNone = 0;
-  sqlite3_bind_blob64(statement_, parameter + 1, blob.empty() ? &kNone : blob.data(), blob.size(), SQLITE_TRANSIENT);
-  return *this;
+  return bound(sqlite3_bind_blob64(statement_, parameter + 1, blob.empty() ? &kNone : blob.data(), blob.size(), SQLITE_TRANSIENT));
 }
-Statement& Statement::bind_null(int parameter) {
-  sqlite3_bind_null(statement_, parameter + 1);
-  return *this;
-}
+Statement& Statement::bind_null(int parameter) { return bound(sqlite3_bind_null(statement_, parameter + 1)); }
 Result<bool> Statement::step() {
+  if (const int failed = std::exchange(failed_, SQLITE_OK); failed != SQLITE_OK) {
+    sqlite3_reset(statement_);
+    return database_->failure(failed);
+  }
   const int result = sqlite3_step(statement_);
   if (result == SQLITE_ROW) return true;
   Result<bool> out = false;
@@ -138,9 +138,11 @@ Result<Statement> Database::prepare(const char* sql) {
   return Statement(*this, statement);
 }
 
-Error Database::failure() const {
+Error Database::failure() const { return failure(sqlite3_extended_errcode(handle_)); }
+
+Error Database::failure(int result) const {
   const auto say = [this](ErrorCode code, std::string_view what) { return Error{code, file_.string() + ": " + std::string(what)}; };
-  switch (sqlite3_extended_errcode(handle_) & 0xFF) {
+  switch (result & 0xFF) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return say(ErrorCode::io, "locked by another program");
     case SQLITE_FULL: return say(ErrorCode::io, "the disk is full");
@@ -151,6 +153,7 @@ Error Database::failure() const {
     case SQLITE_NOTADB: return say(ErrorCode::bad_input, "damaged, or not the database of a ledger");
     case SQLITE_CANTOPEN: return say(ErrorCode::io, "cannot be opened");
     case SQLITE_NOMEM: return say(ErrorCode::io, "out of memory");
+    case SQLITE_TOOBIG: return say(ErrorCode::io, "too large for a database");
     case SQLITE_ERROR: return say(ErrorCode::bad_input, std::string("damaged: ") + sqlite3_errmsg(handle_));
     default: return say(ErrorCode::io, sqlite3_errmsg(handle_));
   }

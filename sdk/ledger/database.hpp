@@ -25,7 +25,7 @@ class Statement {
   Statement& bind(int parameter, std::string_view text);
   Statement& bind(int parameter, std::span<const std::uint8_t> blob);
   Statement& bind_null(int parameter);
-  /// Is there a row? Begins again after the last one.
+  /// Is there a row? Begins again after the last one. Fails, once, for a parameter that could not be bound: SQLite would take NULL in its place.
   [[nodiscard]] Result<bool> step();
   [[nodiscard]] Result<void> run();  ///< step() that expects no row
   void reset();
@@ -37,8 +37,10 @@ class Statement {
  private:
   friend class Database;
   Statement(class Database& database, sqlite3_stmt* statement) : database_(&database), statement_(statement) {}
+  Statement& bound(int result) noexcept;
   class Database* database_;
   sqlite3_stmt* statement_;
+  int failed_ = 0;  ///< SQLite's code of the first bind since the last step that failed
 };
 
 class Database {
@@ -53,7 +55,8 @@ class Database {
   [[nodiscard]] Result<void> run(const char* sql);
   [[nodiscard]] Result<Statement> prepare(const char* sql);
   /// What the last failed call means to a person: "ledger.db: the disk is full".
-  [[nodiscard]] Error failure() const;
+  [[nodiscard]] Error failure() const;            ///< of the last call
+  [[nodiscard]] Error failure(int result) const;  ///< of a call that gave this code
   /// How long a call waits for another program's lock.
   void wait_for_locks(int milliseconds);
   [[nodiscard]] const std::filesystem::path& file() const noexcept { return file_; }

@@ -126,7 +126,10 @@ Result<State> read_state(Database& database) {
   if (!*row) return Error{ErrorCode::bad_input, database.file().string() + ": damaged: no tree"};
   auto tree = Tree::from(select->number(0), select->text(1));
   if (!tree) return tree.error().at(database.file().string());
-  return State{*std::move(tree), std::string(select->text(2))};
+  State out{*std::move(tree), std::string(select->text(2))};
+  // What is recorded next is not earlier than this: it has to be a time.
+  if (out.tree.size() == 0 ? !out.time.empty() : !text::is_time(out.time)) return Error{ErrorCode::bad_input, database.file().string() + ": damaged: the tree's time is no time"};
+  return out;
 }
 
 Result<void> write_state(Database& database, const State& state) {

@@ -7,7 +7,7 @@
 
 namespace heirmark {
 namespace {
-constexpr std::size_t kMostLikeliest = 1024, kMostBytes = std::size_t{1} << 30;
+constexpr std::size_t kMostLikeliest = 1024, kMostBytes = 900'000'000;  // SQLite takes no row of more than 10^9 bytes
 
 /// LEB128: seven bits a byte, low ones first, the high bit says that more follow.
 void put(std::vector<std::uint8_t>& out, std::uint32_t value) {
@@ -102,6 +102,7 @@ ledger::Packed::~Packed() {
   wipe(prompt.data(), prompt.size() * sizeof(TokenId));
   wipe(tokens.data(), tokens.size() * sizeof(TokenId));
   wipe(positions.data(), positions.size());
+  wipe(account);
 }
 
 Issued::Issued(const RequestId& request_id, std::string_view account, std::span<const TokenId> prompt) : packed_(std::make_unique<ledger::Packed>()) {
@@ -127,7 +128,7 @@ Result<void> Issued::add(TokenId token, RowStatus status, std::span<const Issued
   if (auto good = check_likeliest(top); !good) return good;
   ledger::Packed& packed = *packed_;
   if (packed.prompt.size() + packed.tokens.size() >= kMaxVocab) return Error{ErrorCode::bad_input, "more than 1048576 tokens"};
-  if (packed.positions.size() > kMostBytes) return Error{ErrorCode::bad_input, "more than 2^30 bytes of likeliest tokens"};
+  if (packed.positions.size() > kMostBytes) return Error{ErrorCode::bad_input, "more than 900,000,000 bytes of likeliest tokens"};
   packed.begins.push_back(static_cast<std::uint32_t>(packed.positions.size()));
   packed.tokens.push_back(token);
   if (chosen_by_key(status)) ++packed.marked;
@@ -154,6 +155,7 @@ void Issued::truncate(std::uint32_t tokens) noexcept {
   const std::size_t kept = packed.begins[tokens];
   wipe(packed.positions.data() + kept, packed.positions.size() - kept);
   packed.positions.resize(kept);
+  wipe(packed.tokens.data() + tokens, (packed.tokens.size() - tokens) * sizeof(TokenId));
   packed.tokens.resize(tokens);
   packed.begins.resize(tokens);
 }

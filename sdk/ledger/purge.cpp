@@ -1,19 +1,27 @@
 // Retention: sealed parts go, digests stay, and the ledger says so.
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <span>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/text.hpp"
+#include "crypto/secretbox.hpp"
 #include "ledger/reader_impl.hpp"
 
 namespace heirmark {
 namespace {
-constexpr std::size_t kAtOnce = 4096;  // responses of one purge record: a server waits for the lock no longer than these take
+// Of one purge record. A server waits for the lock no longer than these take to be overwritten.
+constexpr std::size_t kAtOnce = 4096;
+constexpr std::uint64_t kBytesAtOnce = 32 << 20;
+constexpr auto kMoment = std::chrono::milliseconds(100);  // how long a server that wants to write may find the log locked while it is emptied
+
+struct Found { std::uint64_t seq, bytes; };
 
 /// One transaction: takes the sealed parts that are still there, and records that.
-Result<std::uint64_t> remove(ledger::Database& database, std::span<const std::uint64_t> seqs, std::string_view before, std::string_view now) {
+Result<std::uint64_t> remove(ledger::Database& database, std::span<const Found> found, std::string_view before, std::string_view now) {
   auto transaction = ledger::Transaction::begin(database, true);
   if (!transaction) return transaction.error();
   auto state = ledger::read_state(database);
@@ -25,7 +33,7 @@ Result<std::uint64_t> remove(ledger::Database& database, std::span<const std::ui
     if (!there) return there.error();
     auto update = database.prepare("UPDATE records SET sealed = NULL, purged = ? WHERE seq = ?");
     if (!update) return update.error();
-    for (const std::uint64_t seq : seqs) {
+    for (const auto& [seq, bytes] : found) {
       there->reset();
       const auto row = there->bind(0, seq).step();
       if (!row) return row.error();
@@ -44,6 +52,22 @@ Result<std::uint64_t> remove(ledger::Database& database, std::span<const std::ui
   if (auto done = transaction->commit(); !done) return done.error();
   return gone.size();
 }
+
+/// Empties the write-ahead log; false if a reader holds on to it for longer than `wait`. SQLite keeps servers from writing while it waits for readers, so it waits for moments.
+Result<bool> empty_log(ledger::Database& database, std::chrono::milliseconds wait) {
+  const auto end = std::chrono::steady_clock::now() + wait;
+  database.wait_for_locks(static_cast<int>(kMoment.count()));
+  auto checkpoint = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!checkpoint) return checkpoint.error();
+  for (;;) {
+    const auto row = checkpoint->step();
+    if (!row) return row.error();
+    if (*row && checkpoint->number(0) == 0) return true;
+    checkpoint->reset();
+    if (std::chrono::steady_clock::now() >= end) return false;
+    std::this_thread::sleep_for(2 * kMoment);
+  }
+}
 }  // namespace
 
 Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::string_view before, std::string_view now, const LedgerSecret* secret,
@@ -58,7 +82,8 @@ Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::str
   if (!database) return database.error();
   database->wait_for_locks(static_cast<int>(wait.count()));  // a server holds the lock for the moment of a commit
   // Which they are is looked for without the lock: opening an account's responses may take long, and a server must go on.
-  std::vector<std::uint64_t> found;
+  std::vector<Found> found;
+  std::uint64_t unread = 0, first_unread = 0;  // whose they are cannot be known
   {
     auto transaction = ledger::Transaction::begin(*database, false);
     if (!transaction) return transaction.error();
@@ -66,11 +91,12 @@ Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::str
     if (!state) return state.error();
     const auto end = ledger::first_at(*database, state->tree.size(), before);
     if (!end) return end.error();
-    auto select = database->prepare("SELECT seq, line, sealed FROM records WHERE seq < ? AND sealed IS NOT NULL ORDER BY seq");
+    auto select = database->prepare("SELECT seq, line, length(sealed), sealed FROM records WHERE seq < ? AND sealed IS NOT NULL ORDER BY seq");
     if (!select) return select.error();
     select->bind(0, *end);
     std::optional<ledger::Opener> opener;
     if (!accounts.empty()) opener.emplace(*database, *info, secret->secret);
+    const bool ours = opener && crypto::hex_encode(crypto::box_public_key(secret->secret)) == info->seal_key;
     for (;;) {
       const auto row = select->step();
       if (!row) return row.error();
@@ -79,27 +105,34 @@ Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::str
         const std::string where = "record " + std::to_string(select->number(0));
         const auto record = ledger::parse_record(select->text(1), select->number(0));
         if (!record) return Error{ErrorCode::invalid_evidence, where + ": " + record.error().message};
-        const auto opened = opener->open(*record, select->blob(2));
-        if (!opened) return opened.error().at(where);
+        const auto opened = opener->open(*record, select->blob(3));
+        if (!opened && opened.error().code == ErrorCode::key && !ours) return opened.error().at(where);
+        if (!opened && opened.error().code == ErrorCode::io) return opened.error().at(where);
+        if (!opened) {
+          if (unread++ == 0) first_unread = select->number(0);
+          continue;
+        }
         if (!accounts.contains(opened->packed.account)) continue;
       }
-      found.push_back(select->number(0));
+      found.push_back({select->number(0), select->number(2)});
     }
   }
   std::uint64_t gone = 0;
-  for (std::size_t at = 0; at < found.size(); at += kAtOnce) {
-    const auto removed = remove(*database, std::span<const std::uint64_t>(found).subspan(at, std::min(kAtOnce, found.size() - at)), before, now);
+  for (std::size_t at = 0, end = 0; at < found.size(); at = end) {
+    for (std::uint64_t bytes = 0; end < found.size() && end - at < kAtOnce && (end == at || bytes + found[end].bytes <= kBytesAtOnce); ++end) bytes += found[end].bytes;
+    const auto removed = remove(*database, std::span<const Found>(found).subspan(at, end - at), before, now);
     if (!removed) return removed.error();
     gone += *removed;
   }
   // Until now the old pages stand in the write-ahead log and in the file: this writes the overwritten ones over them and empties the log. Also
   // when nothing was found: an earlier purge may not have come so far.
-  auto checkpoint = database->prepare("PRAGMA wal_checkpoint(TRUNCATE)");
-  if (!checkpoint) return checkpoint.error();
-  const auto row = checkpoint->step();
-  if (!row) return row.error();
-  if (!*row || checkpoint->number(0) != 0)
+  const auto emptied = empty_log(*database, wait);
+  if (!emptied) return emptied.error();
+  if (!*emptied)
     return Error{ErrorCode::io, folder.string() + ": " + std::to_string(gone) + " responses are removed, but a program that reads the ledger keeps their old bytes on the disk; purge again when it has ended"};
+  if (unread > 0)
+    return Error{ErrorCode::invalid_evidence, folder.string() + ": " + std::to_string(gone) + " responses are removed; of " + std::to_string(unread) + ", the first record " +
+                                                  std::to_string(first_unread) + ", nobody can say whose they are: their sealed parts do not open (heirmark ledger verify --sealed)"};
   return gone;
 }
 

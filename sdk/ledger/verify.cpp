@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "base/files.hpp"
+#include "crypto/secretbox.hpp"
 #include "ledger/checkpoint.hpp"
 #include "ledger/reader_impl.hpp"
 
@@ -18,7 +20,9 @@ struct Purge { std::uint64_t responses; std::string before, digest; };
 class Verifier {
  public:
   Verifier(ledger::Database& database, const LedgerInfo& info, const LedgerReader::VerifyOptions& options) : database_(database), info_(info), options_(options) {
-    if (options.secret != nullptr) opener_.emplace(database, info, options.secret->secret);
+    if (options.secret == nullptr) return;
+    opener_.emplace(database, info, options.secret->secret);
+    ours_ = crypto::hex_encode(crypto::box_public_key(options.secret->secret)) == info.seal_key;
   }
 
   Result<LedgerCheck> run() {
@@ -26,6 +30,8 @@ class Verifier {
     if (!transaction) return transaction.error();
     const auto state = ledger::read_state(database_);
     if (!state) return state.error();
+    if (opener_ && !ours_) problem("ledger.json: sealKey is not that of the ledger's secret; what was sealed to it is for somebody else");
+    if (auto done = compare_log_key(); !done) return done.error();
     if (auto done = read_checkpoints(); !done) return done.error();
     if (auto done = read_published(); !done) return done.error();
     auto select = database_.prepare("SELECT seq, line, sealed, purged FROM records ORDER BY seq");
@@ -43,12 +49,14 @@ class Verifier {
       if (auto done = record(seq, select->text(1), select->is_null(2) ? std::nullopt : std::optional(select->blob(2)), purged); !done) return done.error();
       tree_.add(select->text(1));
       compare_checkpoint();
-      if (options_.progress && !options_.progress(static_cast<double>(seq + 1) / static_cast<double>(state->tree.size()))) return Error{ErrorCode::stopped, "stopped"};
+      if (options_.progress && !options_.progress(std::min(1.0, static_cast<double>(seq + 1) / static_cast<double>(std::max<std::uint64_t>(state->tree.size(), 1))))) return Error{ErrorCode::stopped, "stopped"};
     }
     check_purges();
     out_.summary.records = tree_.size();
     out_.root = crypto::hex_encode(tree_.root());
     if (state->tree.size() != tree_.size() || state->tree.root() != tree_.root()) problem("the tree that the ledger keeps is not that of its records");
+    else if (state->time < out_.summary.last || state->time > time_)  // a time to come would be that of all further records
+      problem("the time that the ledger keeps, " + state->time + ", is not its last record's or checkpoint's");
     for (const auto& [size, checkpoint] : checkpoints_)
       if (size > tree_.size()) problem("a checkpoint covers " + std::to_string(size) + " records, the ledger has " + std::to_string(tree_.size()));
     for (const auto& [size, roots] : published_)
@@ -61,6 +69,18 @@ class Verifier {
     if (out_.problems.size() < kMostProblems) out_.problems.push_back(std::move(what));
   }
   void problem(std::uint64_t seq, const std::string& what) { problem("record " + std::to_string(seq) + ": " + what); }
+
+  /// The log key as other tools read it, where it is there.
+  Result<void> compare_log_key() {
+    const std::filesystem::path file = database_.file().parent_path() / ledger::kPublicFile;
+    if (files::is_missing(file)) return {};
+    const auto key = ledger::log_public_key(info_);
+    if (!key) return key.error();
+    const auto pem = files::read(file, 4096);
+    if (!pem) return pem.error();
+    if (*pem != key->pem()) problem(std::string(ledger::kPublicFile) + ": not the log key that ledger.json names");
+    return {};
+  }
 
   Result<void> read_checkpoints() {
     const auto key = ledger::log_public_key(info_);
@@ -88,9 +108,10 @@ class Verifier {
     const auto key = ledger::log_public_key(info_);
     if (!key) return key.error();
     for (std::size_t i = 0; i < options_.published.size(); ++i) {
+      const std::string name = i < options_.published_names.size() ? options_.published_names[i] : "published checkpoint " + std::to_string(i + 1);
       auto checkpoint = ledger::parse_checkpoint(options_.published[i], info_.id, *key);
-      if (!checkpoint && checkpoint.error().code == ErrorCode::bad_input) return checkpoint.error().at("published checkpoint " + std::to_string(i + 1));
-      if (!checkpoint) problem("published " + checkpoint.error().message);
+      if (!checkpoint && checkpoint.error().code == ErrorCode::bad_input) return checkpoint.error().at(name);
+      if (!checkpoint) problem(name + ": " + checkpoint.error().message);
       else published_[checkpoint->size].insert(checkpoint->root);
     }
     return {};
@@ -102,7 +123,8 @@ class Verifier {
         if (root != crypto::hex_encode(tree_.root())) problem("the published checkpoint of " + std::to_string(tree_.size()) + " records has another root than the ledger's records");
     const auto checkpoint = checkpoints_.find(tree_.size());
     if (checkpoint == checkpoints_.end()) return;
-    const std::string before = std::exchange(time_, std::max(time_, checkpoint->second.time));  // nothing after it is earlier than it
+    const std::string before = time_;
+    time_ = std::max(before, checkpoint->second.time);  // nothing after it is earlier than it
     if (checkpoint->second.root != crypto::hex_encode(tree_.root())) problem("checkpoint at " + std::to_string(tree_.size()) + ": another root than that of the records");
     else out_.covered = tree_.size();
     if (checkpoint->second.time < before) problem("checkpoint at " + std::to_string(tree_.size()) + ": is earlier than a record that it covers");
@@ -141,7 +163,8 @@ class Verifier {
     else if (!*known) return problem(seq, "its session is missing: its sealed part can never be opened"), Result<void>();
     if (opener_) {
       const auto opened = opener_->open(*parsed, *sealed);
-      if (!opened && opened.error().code == ErrorCode::key) return opened.error().at("record " + std::to_string(seq));
+      // Another ledger's secret opens nothing and is not the sealKey's: a mistake of the caller's, not of the ledger.
+      if (!opened && opened.error().code == ErrorCode::key && !ours_ && out_.opened == 0) return opened.error().at("record " + std::to_string(seq));
       if (!opened) problem(seq, opened.error().message);
       else ++out_.opened;
     }
@@ -177,6 +200,7 @@ class Verifier {
   const LedgerInfo& info_;
   const LedgerReader::VerifyOptions& options_;
   std::optional<ledger::Opener> opener_;
+  bool ours_ = false;  ///< the secret is that of ledger.json's sealKey
   ledger::Tree tree_;
   std::string time_;
   std::map<std::uint64_t, LedgerCheckpoint> checkpoints_;

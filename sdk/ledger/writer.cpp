@@ -29,11 +29,12 @@ using ledger::Database;
 using ledger::State;
 using ledger::Transaction;
 
+constexpr const char* kForked = "this process was forked from the one that opened the ledger; open it here";
 constexpr auto kRetry = 250ms;  // between attempts while the disk or a lock fails
 
 bool is_hex(std::string_view text, std::size_t digits) { return text.size() == digits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
 
-/// flock on writer.lock: ends with the process, however it ends.
+/// flock on writer.lock: ends with the process, however it ends, and with each child that it forked and that runs no other program.
 class Lock {
  public:
   static Result<Lock> take(const std::filesystem::path& file) {
@@ -265,7 +266,7 @@ Result<Ledger> Ledger::open(const std::filesystem::path& folder, const Options& 
 
 Result<std::uint64_t> Ledger::append(Issued&& issued) {
   if (!impl_) return Error{ErrorCode::usage, "the ledger is closed"};
-  if (::getpid() != impl_->process) return Error{ErrorCode::usage, "this process was forked from the one that opened the ledger; open it here"};
+  if (::getpid() != impl_->process) return Error{ErrorCode::usage, kForked};
   if (!issued.packed_ || issued.tokens() == 0) return Error{ErrorCode::bad_input, "a response without tokens"};
   if (!is_key_name(issued.packed_->account)) return Error{ErrorCode::bad_input, "\"" + text::printable(issued.packed_->account, 80) + "\" is no account's name"};
   const auto& prompt = issued.packed_->prompt;
@@ -288,6 +289,7 @@ Result<std::uint64_t> Ledger::append(Issued&& issued) {
 
 Result<void> Ledger::wait(std::uint64_t ticket, std::chrono::milliseconds at_most) const {
   if (!impl_) return Error{ErrorCode::usage, "the ledger is closed"};
+  if (::getpid() != impl_->process) return Error{ErrorCode::usage, kForked};  // the mutex may be held, for ever, as it was at the fork
   std::unique_lock guard(impl_->mutex);
   if (ticket == 0 || ticket > impl_->appended) return Error{ErrorCode::usage, "no such ticket"};
   impl_->written.wait_for(guard, at_most, [&] { return impl_->durable >= ticket || impl_->ended; });
@@ -297,6 +299,7 @@ Result<void> Ledger::wait(std::uint64_t ticket, std::chrono::milliseconds at_mos
 
 LedgerStatus Ledger::status() const {
   if (!impl_) return {};
+  if (::getpid() != impl_->process) return {0, 0, 0, 0, 0, kForked};
   const std::lock_guard guard(impl_->mutex);
   return {impl_->appended, impl_->durable, impl_->refused, impl_->queued_bytes, impl_->records, impl_->error};
 }
@@ -338,7 +341,7 @@ Result<void> Ledger::close(std::chrono::milliseconds at_most) {
 }
 
 bool Ledger::is_open() const noexcept {
-  if (!impl_) return false;
+  if (!impl_ || ::getpid() != impl_->process) return false;
   const std::lock_guard guard(impl_->mutex);
   return !impl_->closing;
 }

@@ -484,7 +484,7 @@ class Endpoint(DoctorCase):
         self.run_fails(2, *base, "--ca", "ca.pem", words=("--endpoint",))
         self.run_fails(2, *base, "--api-key-fd", 9, words=("--endpoint",))
         for url in ("127.0.0.1:8000", "ftp://host", "http://", "http://:80", "http://user:pw-secret@host", "http://host:0", "http://host:65536", "http://host:x", "http://host/?a=b", "http://host/#a",
-                    "http://ho st", "http://host/\r\nX: y", "http://[::1", "http://[host]/", "https:///v1", "http://h\u00f6st", ""):
+                    "http://ho st", "http://host/\r\nX: y", "http://[::1", "http://[::1]8080", "https://[2001:db8::1]8443", "http://[::1]x443", "http://[host]/", "https:///v1", "http://h\u00f6st", ""):
             with self.subTest(url):
                 done = self.run_fails(2, *base, "--endpoint", url, "--model", "m", words=("--endpoint",))
                 self.assertNotIn("pw-secret", done.err)

@@ -173,6 +173,7 @@ Result<HttpUrl> HttpUrl::parse(std::string_view text) {
   if (!bracket && url.host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != std::string::npos) return bad("no host");
   url.port = url.tls ? "443" : "80";
   if (place.empty()) return url;
+  if (place.front() != ':') return bad("no port after the address");
   place.remove_prefix(1);
   unsigned number = 0;
   for (const char c : place) number = c < '0' || c > '9' || number > 65535 ? 65536 : number * 10 + static_cast<unsigned>(c - '0');

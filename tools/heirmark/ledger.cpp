@@ -145,6 +145,7 @@ Result<int> ledger_verify(const LedgerArguments& arguments) {
     options.secret = &secret;
   }
   options.published = published;
+  options.published_names = arguments.notes;
   Progress progress("verify");
   options.progress = [&progress](double share) { return progress.update(share); };
   const auto check = reader->verify(options);

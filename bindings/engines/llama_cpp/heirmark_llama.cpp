@@ -51,6 +51,7 @@ bool draw_request_id(RequestId& id) noexcept {
 /// A response, of which clones may go on: it is recorded once.
 struct Response {
   RequestId id{};
+  std::atomic<bool> drawn = false;  ///< something was drawn under the id, by whichever of the clones
   std::atomic<bool> claimed = false;
 };
 using ResponsePtr = std::shared_ptr<Response>;
@@ -93,7 +94,6 @@ struct Recent {
 struct State {
   Recent recent;
   ResponsePtr response;           ///< null: there is no request id to draw under
-  bool drawn = false;             ///< something was drawn under the request id
   SequencePtr sequence;           ///< from the first apply on
   bool pending = false;           ///< row, sampled and top are of a draw that nobody has accepted yet
   heirmark_row row{};
@@ -107,7 +107,7 @@ struct State {
 
   State() = default;
   State(const State& other)
-      : recent(other.recent), response(other.response), drawn(other.drawn), sequence(copy(other.sequence)),
+      : recent(other.recent), response(other.response), sequence(copy(other.sequence)),
         pending(other.pending), row(other.row), sampled(other.sampled), top(other.top), stopping(other.stopping), failure(other.failure), report(other.report),
         prompt(other.prompt), steps(other.steps) {}
   State& operator=(const State&) = delete;
@@ -118,7 +118,7 @@ struct State {
   /// A response begins; what was accepted stays, but for what is kept for the ledger.
   void begin() noexcept {
     sequence.reset();
-    drawn = pending = stopping = false;
+    pending = stopping = false;
     failure = HEIRMARK_LLAMA_NO_FAILURE;
     report = {};
     steps.clear();  // its memory stays, for the next response
@@ -227,6 +227,7 @@ void write_probabilities(const Context& context, llama_token_data_array& candida
 heirmark_llama_failure ready(Context& context) noexcept {
   State& state = context.state;
   if (state.sequence) return HEIRMARK_LLAMA_NO_FAILURE;
+  if (state.response && state.response->claimed) state.response = draw_response();  // a clone went on as the response, to its end
   if (!state.response) return HEIRMARK_LLAMA_NO_REQUEST_ID;
   heirmark_sequence* sequence = nullptr;
   const heirmark_status status = heirmark_sequence_begin(context.sampler, state.response->id.data(), state.recent.token.data(), state.recent.count,
@@ -269,7 +270,7 @@ heirmark_llama_failure draw(Context& context, llama_token_data_array& candidates
     std::memcpy(state.row.request_id, fresh.data(), fresh.size());
   }
   const heirmark_logits logits = {dense.data(), HEIRMARK_FLOAT32, 1, vocab_size};
-  state.drawn = true;
+  state.response->drawn = true;
   status = heirmark_sample(context.sampler, &logits, &state.row, &state.sampled, &state.top, heirmark_workspace{}, nullptr);
   if (status != HEIRMARK_OK) return library(status), HEIRMARK_LLAMA_LIBRARY;
   if (state.sampled.status == HEIRMARK_ROW_NO_FINITE_LOGIT) return HEIRMARK_LLAMA_NO_CANDIDATE;
@@ -364,19 +365,18 @@ void accept(struct llama_sampler* sampler, llama_token accepted) {
 
 void reset(struct llama_sampler* sampler) {
   State& state = static_cast<Context*>(sampler->ctx)->state;
-  if (state.drawn || !state.response) state.response = draw_response();
+  // Kept only where nobody else has it and nobody has drawn under it. The fence: whoever gave the response up a moment ago did so after its draws.
+  const bool alone = state.response.use_count() == 1;
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if (!alone || state.response->drawn || state.response->claimed) state.response = draw_response();
   state.begin();
   state.prompt.clear();
   state.recent = {};
 }
 
 void copy_state(const struct llama_sampler* from, struct llama_sampler* to) {
-  const State& source = static_cast<const Context*>(from->ctx)->state;
-  State& target = static_cast<Context*>(to->ctx)->state;
-  State copied(source);
-  // What the target has drawn under the id stays drawn.
-  copied.drawn = copied.drawn || (target.drawn && target.response == source.response);
-  target = std::move(copied);
+  State copied(static_cast<const Context*>(from->ctx)->state);
+  static_cast<Context*>(to->ctx)->state = std::move(copied);
 }
 
 struct llama_sampler* clone(const struct llama_sampler* sampler);

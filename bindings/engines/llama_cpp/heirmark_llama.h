@@ -88,7 +88,7 @@ heirmark_status heirmark_llama_init(const heirmark_sampler* sampler, const heirm
 
 /* A response begins: all tokens accepted since the last reset are its prompt, with those to come before the first `apply`. request_id is
  * HEIRMARK_REQUEST_ID_BYTES bytes that no other response under the key has; null draws one. It forks as well: a clone that goes on as another response begins one.
- * llama_sampler_reset keeps an id under which nothing was drawn, and draws a new one otherwise. HEIRMARK_USAGE: not a sampler of heirmark_llama_init; HEIRMARK_IO: no random
+ * llama_sampler_reset keeps an id that no clone has and under which nothing was drawn, and draws a new one otherwise. HEIRMARK_USAGE: not a sampler of heirmark_llama_init; HEIRMARK_IO: no random
  * bytes; HEIRMARK_INTERNAL: out of memory. After an error the response is as it was. */
 heirmark_status heirmark_llama_begin(struct llama_sampler* mark, const uint8_t* request_id);
 

@@ -75,7 +75,10 @@ Config read_config(const std::string& path) {
     if (given.empty()) throw bad("member \"" + name + "\": expected a string that is not empty");
     if (name == "subkeys") out.subkeys = (folder / given).string();
     else if (name == "ledger") out.ledger = (folder / given).string();
-    else if (name == "model") out.model = given;
+    else if (name == "model") {
+      if (given.size() > 256 || !std::all_of(given.begin(), given.end(), [](char c) { return c >= ' ' && c <= '~'; })) throw bad("member \"model\": 1 to 256 printable ASCII characters");
+      out.model = given;
+    }
     else if (name == "epoch") out.epoch = given;
     else if (name == "account") {
       if (!is_key_name(given)) throw bad(std::string("member \"account\": ") + kNameRule);
@@ -154,6 +157,12 @@ void Server::load(const llama_vocab* vocab) {
   options.truncation = 0;  // llama.cpp has truncated
   options.backend = HEIRMARK_BACKEND_CPU;
   stop_token_ = llama_vocab_eos(vocab);
+  for (llama_token token = 0; stop_token_ == LLAMA_TOKEN_NULL && token < llama_vocab_n_tokens(vocab); ++token)
+    if (llama_vocab_is_eog(vocab, token)) stop_token_ = token;
+  if (stop_token_ == LLAMA_TOKEN_NULL) {
+    if (fail_closed_) throw std::runtime_error("the model has no token that ends a response, and a response that could not be marked could not be ended (policy fail-closed)");
+    stop_token_ = 0;  // under the other policy it is selected only where nothing else can be
+  }
   if (sampler_) {  // the same model after a sleep
     if (options.vocab_size != vocab_size_) throw std::runtime_error("the model has another vocabulary than before");
     return;

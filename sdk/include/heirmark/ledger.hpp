@@ -181,6 +181,7 @@ class LedgerReader {
     const LedgerSecret* secret = nullptr;        ///< null: sealed parts are compared with their digests and not opened
     std::span<const std::string> published;      ///< checkpoints that somebody kept: the ledger must still hold what they cover. One that is none of this ledger's in form is `bad_input`
     std::function<bool(double)> progress;        ///< gets a share; false stops
+    std::span<const std::string> published_names = {};  ///< what messages call them, for example files; those without one are counted from 1
   };
   [[nodiscard]] Result<LedgerCheck> verify(const VerifyOptions& options) const;
 
@@ -208,7 +209,7 @@ class LedgerReader {
 
 /// Removes the sealed parts of responses before a time, for good, and records that; the digests stay. With accounts (and the secret) only
 /// theirs. A server may be writing. Returns how many. `io` if they are removed but another program keeps the old bytes on the disk by reading longer than
-/// `wait`: the same call again finishes it.
+/// `wait`: the same call again finishes it. `invalid_evidence` if some do not open, so that nobody can say whose they are: the others are removed.
 [[nodiscard]] Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::string_view before, std::string_view now,
                                                  const LedgerSecret* secret, const std::set<std::string, std::less<>>& accounts,
                                                  std::chrono::milliseconds wait = std::chrono::seconds(30));

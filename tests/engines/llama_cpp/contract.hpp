@@ -75,6 +75,12 @@ inline heirmark_llama_report report_of(const MarkPtr& mark) {
   REQUIRE(heirmark_llama_get_report(mark.get(), &report) == HEIRMARK_OK);
   return report;
 }
+inline RequestId id_of(const MarkPtr& mark) {
+  const heirmark_llama_report report = report_of(mark);
+  RequestId id;
+  std::memcpy(id.data(), report.request_id, id.size());
+  return id;
+}
 
 /// The same response by the C++ API.
 struct Reference {

@@ -222,15 +222,41 @@ TEST_CASE("reset begins a response without a prompt, under a new request id unle
     llama_sampler_reset(mark.get());
     const heirmark_llama_report report = report_of(mark);
     CHECK(report.position + report.marked + report.issued == 0);
-    RequestId id;
-    std::memcpy(id.data(), report.request_id, id.size());
-    CHECK(seen.insert(id).second);
+    CHECK(seen.insert(id_of(mark)).second);
     Candidates(logits_of(1)).drawn_by(mark.get());  // drawn is enough: what was seen of it must not be used twice
   }
   SECTION("an id that was given after draws is unused too") {
     REQUIRE(heirmark_llama_begin(mark.get(), request(8).data()) == HEIRMARK_OK);
     llama_sampler_reset(mark.get());
     CHECK(std::memcmp(report_of(mark).request_id, request(8).data(), sizeof(RequestId)) == 0);
+  }
+  SECTION("clones of a sampler that nothing has used yet are responses of their own once they are reset") {
+    const MarkPtr prototype = make_mark(library, defaults(), 7);
+    std::set<RequestId> ids = {request(7)};
+    std::vector<MarkPtr> clones;
+    for (int n = 0; n < 3; ++n) {
+      clones.emplace_back(llama_sampler_clone(prototype.get()));
+      llama_sampler_reset(clones.back().get());
+      CHECK(ids.insert(id_of(clones.back())).second);
+    }
+  }
+  SECTION("what a clone has drawn counts as drawn, also when it is gone") {
+    const MarkPtr original = make_mark(library, defaults(), 7);
+    {
+      const MarkPtr twin(llama_sampler_clone(original.get()));
+      Candidates(logits_of(1)).drawn_by(twin.get());
+    }
+    llama_sampler_reset(original.get());
+    CHECK(id_of(original) != request(7));
+  }
+  SECTION("a response that was recorded is over for clones that have not begun it") {
+    const MarkPtr prototype = make_mark(library, defaults(), 7), mine = make_mark(library, defaults(), 8);
+    llama_sampler_copy(prototype.get(), mine.get());
+    step(mine, Candidates(logits_of(1)));
+    REQUIRE(heirmark_llama_claim(mine.get(), 1) == 0);
+    llama_sampler_copy(prototype.get(), mine.get());
+    step(mine, Candidates(logits_of(1)));
+    CHECK(id_of(mine) != request(7));
   }
   SECTION("what was drawn and then undone counts as drawn") {
     const MarkPtr again = make_mark(library, defaults(), 7);

@@ -84,11 +84,6 @@ RequestId id_of(const Response& response) {
   std::copy(response.issued.request_id.bytes.begin(), response.issued.request_id.bytes.end(), out.begin());
   return out;
 }
-RequestId id_of(const MarkPtr& mark) {
-  RequestId out;
-  std::memcpy(out.data(), report_of(mark).request_id, out.size());
-  return out;
-}
 std::size_t kept(const MarkPtr& mark) {
   std::size_t steps = 0, prompt = 0;
   heirmark_llama_steps(mark.get(), &steps);

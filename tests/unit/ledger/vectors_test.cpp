@@ -34,6 +34,7 @@ std::string quoted(const std::string& value) {
 /// Makes the database by the page, not by our own code.
 void fill(const std::filesystem::path& folder) {
   std::filesystem::remove(folder / "ledger.db");
+  std::filesystem::remove(folder / "log.pem");  // of another log key
   REQUIRE(files::write_atomic(folder / "ledger.json", json::canonical(*vectors().find("header")) + "\n").ok());
   sqlite3* database = nullptr;
   REQUIRE(sqlite3_open((folder / "ledger.db").c_str(), &database) == SQLITE_OK);

@@ -1,6 +1,11 @@
 // What somebody with the database in hand could change, and that verify() says so.
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "base/files.hpp"
 #include "made.hpp"
 
 namespace heirmark {
@@ -30,6 +35,10 @@ void fill(Made& made) {
   REQUIRE(second.close().ok());
 }
 
+bool has(const LedgerCheck& check, std::string_view words) {
+  return std::any_of(check.problems.begin(), check.problems.end(), [&](const std::string& problem) { return problem.find(words) != std::string::npos; });
+}
+
 TEST_CASE("every change to a ledger's database is a problem that verify names", "[ledger]") {
   const std::pair<const char*, const char*> changes[] = {
       {"UPDATE records SET line = replace(line, '\"tokens\":5', '\"tokens\":4') WHERE seq = 3", "record 3"},
@@ -46,6 +55,7 @@ TEST_CASE("every change to a ledger's database is a problem that verify names", 
       {"UPDATE checkpoints SET note = replace(note, '2026', '2025') WHERE size = 6", "checkpoint at 6"},
       {"UPDATE checkpoints SET size = 7 WHERE size = 6", "checkpoint at 7"},
       {"UPDATE tree SET peaks = zeroblob(length(peaks))", "the tree that the ledger keeps"},
+      {"UPDATE tree SET time = '9999-12-31T23:59:59Z'", "the time that the ledger keeps"},
       {"INSERT INTO records (seq, line) VALUES (10, '{\"responses\":1,\"seq\":10,\"time\":\"2026-11-25T14:00:00Z\",\"type\":\"lost\"}' || char(10))", "the tree that the ledger keeps"},
   };
   for (const auto& [sql, words] : changes) {
@@ -57,7 +67,7 @@ TEST_CASE("every change to a ledger's database is a problem that verify names", 
       const LedgerCheck check = made.check(opened);
       INFO(sql);
       REQUIRE(!check.problems.empty());
-      CHECK(std::any_of(check.problems.begin(), check.problems.end(), [&](const std::string& problem) { return problem.find(words) != std::string::npos; }));
+      CHECK(has(check, words));
     }
   }
 }
@@ -77,9 +87,6 @@ TEST_CASE("a checkpoint that somebody kept shows a ledger that was made anew und
   REQUIRE(kept.size() == 2);
   const std::vector<std::string> notes{kept[0].note, kept[1].note};
   CHECK(made.check(true, notes).problems.empty());
-  const auto names = [](const LedgerCheck& check, const char* words) {
-    return std::any_of(check.problems.begin(), check.problems.end(), [&](const std::string& problem) { return problem.find(words) != std::string::npos; });
-  };
   // The server's own key and code write another history of the same length.
   change(made, "DELETE FROM records; DELETE FROM checkpoints; UPDATE tree SET size = 0, peaks = x'', time = ''");
   made.seconds -= 7200;
@@ -88,8 +95,8 @@ TEST_CASE("a checkpoint that somebody kept shows a ledger that was made anew und
   REQUIRE(server.close().ok());
   CHECK(made.check().problems.empty());
   const LedgerCheck check = made.check(true, notes);
-  CHECK(names(check, "the published checkpoint of 6 records has another root"));
-  CHECK(names(check, "a published checkpoint covers 10 records"));
+  CHECK(has(check, "the published checkpoint of 6 records has another root"));
+  CHECK(has(check, "a published checkpoint covers 10 records"));
   const std::vector<std::string> nonsense{"no note"};
   const auto refused = LedgerReader::open(made.folder())->verify({nullptr, nonsense, {}});
   REQUIRE(!refused.ok());
@@ -105,6 +112,68 @@ TEST_CASE("a session's key that was changed is no error of reading: its records 
   CHECK(check.problems.size() == 6);
   CHECK(check.opened == 4);
   CHECK(made.check(false).problems.size() == 6);  // without the secret too
+}
+
+TEST_CASE("a session's key that was overwritten is a problem of each of its records, and hides no other", "[ledger]") {
+  Made made;
+  fill(made);
+  change(made, "UPDATE sessions SET sealed = zeroblob(80) WHERE id = 1");
+  change(made, "UPDATE records SET line = replace(line, 'model-a', 'model-b') WHERE seq = 8");
+  const LedgerCheck check = made.check();
+  CHECK(check.opened == 4);
+  CHECK(has(check, "record 0: "));
+  CHECK(has(check, "record 5: "));
+  CHECK(has(check, "the tree that the ledger keeps"));
+  // Of whom such a response is nobody can say: the account's others are purged, and it is told.
+  const LedgerSecret secret = made.secret();
+  const auto gone = purge_ledger(made.folder(), "2026-11-25T15:00:00Z", "2026-11-25T15:00:00Z", &secret, {"bob"});
+  REQUIRE(!gone.ok());
+  CHECK(gone.error().code == ErrorCode::invalid_evidence);
+  CHECK(gone.error().message.find("4 responses are removed; of 6, the first record 0,") != std::string::npos);
+  CHECK(made.check(false).summary.purged == 4);
+}
+
+TEST_CASE("a time that is none, kept with the tree, lets no server begin", "[ledger]") {
+  Made made;
+  fill(made);
+  change(made, "UPDATE tree SET time = 'zzz'");
+  const auto server = Ledger::open(made.folder(), made.options());
+  REQUIRE(!server.ok());
+  CHECK(server.error().code == ErrorCode::bad_input);
+  CHECK(server.error().message.find("ledger.db") != std::string::npos);
+}
+
+TEST_CASE("a ledger.json or log.pem of somebody else's is a problem", "[ledger]") {
+  Made made, other;
+  fill(made);
+  const auto text = [](const std::filesystem::path& file) { return files::read(file, 4096).value(); };
+  const auto write = [](const std::filesystem::path& file, const std::string& bytes) { REQUIRE(files::write_atomic(file, bytes).ok()); };
+  SECTION("sealKey, before a second session") {
+    std::string header = text(made.folder() / "ledger.json");
+    header.replace(header.find(made.info().seal_key), 64, other.info().seal_key);
+    write(made.folder() / "ledger.json", header);
+    Ledger server = made.open();
+    REQUIRE(server.append(some_response(30, "alice")).ok());
+    REQUIRE(server.close().ok());
+    const LedgerCheck check = made.check();
+    CHECK(has(check, "sealKey is not that of the ledger's secret"));
+    CHECK(has(check, "record 10: "));
+    CHECK(check.opened == 10);
+  }
+  SECTION("log.pem") {
+    write(made.folder() / "log.pem", text(other.folder() / "log.pem"));
+    CHECK(has(made.check(false), "log.pem: not the log key"));
+  }
+  SECTION("the log key: a checkpoint that was kept shows it, by the name of its file") {
+    const auto kept = LedgerReader::open(made.folder())->checkpoints().value();
+    std::string header = text(made.folder() / "ledger.json");
+    header.replace(header.find(made.info().log_key), 64, other.info().log_key);
+    write(made.folder() / "ledger.json", header);
+    const std::vector<std::string> notes{kept[0].note}, names{"kept.note"};
+    const auto check = LedgerReader::open(made.folder())->verify({nullptr, notes, {}, names});
+    REQUIRE(check.ok());
+    CHECK(has(*check, "kept.note: checkpoint: signed with another key"));
+  }
 }
 
 TEST_CASE("another ledger's secret opens nothing and is an error of the key", "[ledger]") {
@@ -214,6 +283,37 @@ TEST_CASE("times bound what is exported", "[ledger]") {
   LedgerReader::Filter bad;
   bad.from = "yesterday";
   CHECK(reader.each_response(made.secret(), bad, [](const LedgerRecord&, IssuedResponse&&) { return Result<void>(); }, {}).error().code == ErrorCode::usage);
+}
+
+TEST_CASE("a server goes on writing while a purge waits for a reader", "[ledger]") {
+  Made made;
+  fill(made);
+  made.seconds += 60;
+  Ledger server = made.open();
+  sqlite3* reader = nullptr;
+  REQUIRE(sqlite3_open((made.folder() / "ledger.db").c_str(), &reader) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM records", nullptr, nullptr, nullptr) == SQLITE_OK);
+  std::atomic<bool> over = false;
+  std::thread purge([&] {
+    const auto gone = purge_ledger(made.folder(), "2026-11-25T14:00:00Z", "2026-11-25T15:00:00Z", nullptr, {}, 6s);
+    over = true;
+    CHECK(!gone.ok());
+  });
+  // SQLite's own wait for the reader would keep the lock for all of the six seconds, three times as long as a server tries.
+  std::uint32_t written = 0;
+  std::string error;
+  while (!over) {
+    REQUIRE(server.wait(server.append(some_response(40 + written, "alice")).value(), 5s).ok());
+    ++written;
+    if (const std::string now = server.status().error; !now.empty()) error = now;
+    std::this_thread::sleep_for(50ms);
+  }
+  purge.join();
+  sqlite3_close(reader);
+  CHECK(error.empty());
+  CHECK(written >= 5);
+  REQUIRE(server.close().ok());
+  CHECK(made.check().problems.empty());
 }
 
 TEST_CASE("a purge that a reader holds up says so, and the next one finishes it", "[ledger]") {

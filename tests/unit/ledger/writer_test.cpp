@@ -1,10 +1,13 @@
 #include <sqlite3.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <csignal>
+#include <span>
 #include <thread>
 
+#include "ledger/folder.hpp"
 #include "made.hpp"
 
 namespace heirmark {
@@ -292,6 +295,48 @@ TEST_CASE("a child that was forked does not keep the ledger from the next server
   ::close(ends[1]);
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
+}
+
+TEST_CASE("a child that was forked is told that the ledger is not its own, and waits for nothing", "[ledger]") {
+  Made made;
+  Ledger ledger = made.open();
+  const std::uint64_t ticket = ledger.append(some_response(1)).value();
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const auto waited = ledger.wait(ticket, 60s);
+    const bool told = !waited && waited.error().code == ErrorCode::usage && !ledger.status().error.empty() && !ledger.is_open();
+    ::_exit(told ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(ledger.wait(ticket, 10s).ok());
+  CHECK(ledger.close().ok());
+}
+
+TEST_CASE("a value that SQLite does not take fails the statement, and is not NULL", "[ledger]") {
+  // SQLite leaves a parameter that it could not bind as it was, and goes on. Pages that nobody touches stand for a response of more than its 10^9 bytes.
+  Made made;
+  constexpr std::size_t kTooMany = 1'000'000'001;
+  void* const pages = ::mmap(nullptr, kTooMany, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  REQUIRE(pages != MAP_FAILED);
+  {
+    auto database = ledger::Database::open(made.folder() / "ledger.db", ledger::Database::Access::write).value();
+    auto insert = database.prepare(ledger::kInsertRecord).value();
+    const auto done = insert.bind(0, 0).bind(1, "line").bind(2, std::span(static_cast<const std::uint8_t*>(pages), kTooMany)).run();
+    REQUIRE(!done.ok());
+    CHECK(done.error().code == ErrorCode::io);
+    CHECK(done.error().message.find("too large") != std::string::npos);
+    const std::uint8_t small[] = {1, 2};
+    CHECK(insert.bind(2, std::span<const std::uint8_t>(small)).run().ok());  // the failure is over
+    auto select = database.prepare("SELECT count(*), sum(length(sealed)) FROM records").value();
+    REQUIRE(select.step().value());
+    CHECK(select.number(0) == 1);
+    CHECK(select.number(1) == 2);
+  }
+  ::munmap(pages, kTooMany);
 }
 
 TEST_CASE("what makes no sense is refused with a reason", "[ledger]") {
