@@ -478,16 +478,18 @@ class TestBeamSearch:
         return make
 
     def test_is_refused(self, processor):
+        """Whatever its field `watermarking` says: of a gateway's heirmark_mark 1 nothing has reached the beam."""
         made = processor()
-        with pytest.raises(ValueError, match="beam search"):
-            made.resolve_watermarking(BeamSearch())
-        assert made.resolve_watermarking(BeamSearch(watermarking=False)) == made.resolve_watermarking(sampling()) == "vLLM's"
+        for watermarking in (None, True, False):
+            with pytest.raises(ValueError, match="beam search"):
+                made.resolve_watermarking(BeamSearch(watermarking=watermarking))
+        assert made.resolve_watermarking(sampling()) == "vLLM's"
 
     def test_or_counted(self, processor, caplog):
         made = processor(policy="serve-unmarked-and-count")
         with caplog.at_level(logging.WARNING, "vllm.heirmark"):
             assert {made.resolve_watermarking(BeamSearch(watermarking=w)) for w in (None, True, False)} == {"vLLM's"}
-        assert heirmark.vllm._front.counters.snapshot() == {"requests.unsupported-beam-search": 2} and "requests.unsupported-beam-search 2" in caplog.text
+        assert heirmark.vllm._front.counters.snapshot() == {"requests.unsupported-beam-search": 3} and "requests.unsupported-beam-search 3" in caplog.text
 
 
 class TestTheServer:

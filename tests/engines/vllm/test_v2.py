@@ -424,14 +424,16 @@ class TestTheFrontEnd:
             processor = InputProcessor.__new__(InputProcessor)
             processor.vllm_config = VllmConfig.__new__(VllmConfig)
             processor.vllm_config.watermark_config = None
-            asked = BeamSearchParams(beam_width=2, max_tokens=3)
-            assert processor.resolve_watermarking(params()) is False and processor.resolve_watermarking(BeamSearchParams(beam_width=2, max_tokens=3, watermarking=False)) is False
-            if policy == "fail-closed":
-                with pytest.raises(ValueError, match="beam search") as error:
-                    processor.resolve_watermarking(asked)
-                assert create_error_response(error.value).error.code == 400
-            else:
-                assert processor.resolve_watermarking(asked) is False
-                assert heirmark.vllm._front.counters.snapshot() == {"requests.unsupported-beam-search": 1}
+            assert processor.resolve_watermarking(params()) is False
+            for watermarking in (None, False):
+                asked = BeamSearchParams(beam_width=2, max_tokens=3, watermarking=watermarking)
+                if policy == "fail-closed":
+                    with pytest.raises(ValueError, match="beam search") as error:
+                        processor.resolve_watermarking(asked)
+                    assert create_error_response(error.value).error.code == 400
+                else:
+                    assert processor.resolve_watermarking(asked) is False
+            if policy != "fail-closed":
+                assert heirmark.vllm._front.counters.snapshot() == {"requests.unsupported-beam-search": 2}
         finally:
             InputProcessor.resolve_watermarking = plain

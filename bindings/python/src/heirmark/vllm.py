@@ -172,15 +172,17 @@ def _watch_beam_search() -> None:
     @functools.wraps(resolve)
     def resolve_watermarking(self: Any, params: Any) -> bool:
         if isinstance(params, module.BeamSearchParams):
-            _beam_search(params)
+            _beam_search()
         return resolve(self, params)
 
     module.InputProcessor.resolve_watermarking = resolve_watermarking
 
 
-def _beam_search(params: Any) -> None:
-    """vLLM makes beams of requests for one token and chooses among them by probability, which leaves no mark. UsageError, a ValueError, under fail-closed: vLLM answers 400."""
-    if _front is None or params.watermarking is False:
+def _beam_search() -> None:
+    """vLLM makes beams of requests for one token and chooses among them by probability, which leaves no mark. UsageError, a ValueError, under fail-closed: vLLM answers 400.
+
+    BeamSearchParams have no extra arguments, so it cannot be seen here whether a gateway has said heirmark_mark 1: that the client says `watermarking` false excuses no beam."""
+    if _front is None:
         return
     if _front.config.policy is Policy.FAIL_CLOSED:
         raise heirmark.UsageError("this request cannot be marked: beam search is not supported")
