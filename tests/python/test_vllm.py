@@ -434,10 +434,19 @@ class TestPolicy:
             else:
                 assert processor._rows[1].request.tokens == bad.output[:3] and "restarts" not in processor.counters.snapshot()
 
-    def test_without_a_stop_token_the_engine_stops(self, start):
+    @pytest.mark.parametrize("stop", [set(), {-1, VOCAB + 7}])
+    def test_without_a_stop_token_the_engine_goes_on(self, start, caplog, stop):
+        """The response that cannot be marked gets token 0 up to its limit; the other is what it would have been."""
         processor = start()
-        with pytest.raises(heirmark.BadInputError, match="stop token"):
-            Engine(processor).run([Call(1, [1], sampling(extra_args={"heirmark_account": "pine"}, all_stop_token_ids=set()))])
+        bad, broken, good = (Call(1, [1], sampling(extra_args={"heirmark_account": "pine"}, all_stop_token_ids=stop), length=4), Call(2, [1], sampling(all_stop_token_ids=stop), length=4),
+                             Call(3, [1], sampling(), length=8))
+        engine = Engine(processor)
+        raw = engine.raw
+        engine.raw = lambda call: np.full(COLUMNS, -np.inf, np.float32) if call is broken else raw(call)
+        with caplog.at_level(logging.ERROR, "vllm.heirmark"):
+            engine.run([bad, broken, good])
+        assert bad.output == broken.output == [0] * 4 and good.output == alone(processor, processor.begun[1], good)
+        assert processor.counters.snapshot()["responses.without-stop-token"] == 2 and caplog.text.count("no stop token") == 2
 
 
 def finite(logits):

@@ -226,6 +226,7 @@ class _Row:
         self.request: Request | None = None  # None: it was to be marked and cannot be, so its response is ended
         self.before = len(output)            # tokens of the output that are part of the request's prompt
         self.draw: Draw | None = None        # given to the engine, not yet seen in the output
+        self.endless = False                 # ended, and without a stop token
         self.counted = len(output)           # of a greedy row's
 
 
@@ -463,11 +464,18 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
                     row.request = None
         for index, row in rows:
             if row.request is None:
-                chosen[index] = ending(row.params, self._service.sampler.vocab_size)
-                if chosen[index] is None:
-                    raise heirmark.BadInputError("a response cannot be marked, and has no stop token to end it with")
+                chosen[index] = self._ending(row)
         if chosen:
             indices = list(chosen)
             logits[indices] = -math.inf
             logits[indices, list(chosen.values())] = 0.0
         return logits
+
+    def _ending(self, row: _Row) -> int:
+        """The token that an ended response gets. An exception would end the engine, and everybody's responses with it: without a stop token it is token 0, up to the response's own limit."""
+        token = ending(row.params, self._service.sampler.vocab_size)
+        if token is None and not row.endless:
+            row.endless = True
+            self._service.counters.add("responses.without-stop-token")
+            _log.error("heirmark: a response that is ended has no stop token, and gets token 0 up to its limit")
+        return token or 0
