@@ -1,4 +1,5 @@
 """The contract of the vLLM plugin, by a stand-in for the engine's batch and sampler (vLLM 0.32, V1 runner); tests/engines/vllm has the real ones."""
+import copy
 import dataclasses
 import enum
 import gc
@@ -35,7 +36,7 @@ class BatchUpdate:
 
 
 def sampling(**changes):
-    values = dict(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, extra_args=None, all_stop_token_ids={EOS}, presence_penalty=0.0, allowed=None)
+    values = dict(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, extra_args=None, all_stop_token_ids={EOS}, presence_penalty=0.0, allowed=None, watermarking=None)
     return types.SimpleNamespace(**{**values, **changes})
 
 
@@ -195,6 +196,27 @@ KINDS = [dict(), dict(temperature=0.5), dict(temperature=2.0, top_k=20), dict(to
          dict(top_k=-1), dict(top_k=VOCAB + 5), dict(presence_penalty=2.5), dict(allowed=set(range(20, 60)))]
 
 
+@pytest.fixture
+def input_processor(monkeypatch):
+    """vLLM's, as far as it has to do with marks."""
+    class InputProcessor:
+        def resolve_watermarking(self, params):
+            return "vLLM's"
+
+        def apply_watermarking(self, params, watermarking):
+            params.watermarking = watermarking
+    monkeypatch.setitem(sys.modules, "vllm.v1.engine.input_processor", types.SimpleNamespace(InputProcessor=InputProcessor, BeamSearchParams=BeamSearch))
+    return InputProcessor
+
+
+def submit(processor, params):
+    """As InputProcessor.process_inputs does it: a validation, and a copy, shallow for its own servers, in which it overwrites the field. Returns what the engine's process is sent."""
+    processor.validate_params(params)
+    copied = copy.copy(params)
+    sys.modules["vllm.v1.engine.input_processor"].InputProcessor().apply_watermarking(copied, False)
+    return copied
+
+
 class TestTokens:
     def test_are_the_samplers(self, start):
         processor = start(account="birch")
@@ -316,16 +338,29 @@ class TestRequests:
             assert calls[i].output == alone(processor, processor.begun[i], calls[i])
         assert processor.counters.snapshot()["requests.opted-out"] == 2
 
-    def test_vllms_own_field_opts_out(self, start):
-        """It is noted at submission, since vLLM overwrites it; a gateway that says heirmark_mark has the last word."""
+    def test_vllms_own_field_opts_out(self, start, input_processor):
+        """It is noted in vLLM's copy, in which vLLM overwrites it; a gateway that says heirmark_mark has the last word."""
         processor = start()
         for watermarking, extra, marked in ((False, None, False), (False, {"other": 1}, False), (False, {"heirmark_mark": 1}, True), (None, None, True), (True, {"heirmark_mark": 0}, False)):
-            params, given = sampling(extra_args=extra), dict(extra or {})
+            params = sampling(extra_args=extra, watermarking=watermarking)
+            assert heirmark.vllm.wish_of(submit(processor, params)).marked is marked
+
+    def test_and_nothing_stays_in_the_callers_parameters(self, start, input_processor):
+        """The same object, changed and used again, says what it says then; and what vLLM has copied once says the same when it is handed in again."""
+        processor = start()
+        params, extra = sampling(extra_args={"other": 1}, watermarking=False), {"other": 1}
+        for watermarking, marked in ((False, False), (True, True), (False, False), (None, True)):
             params.watermarking = watermarking
-            processor.validate_params(params)
-            processor.validate_params(params)
-            params.watermarking = False  # what the engine's process sees
-            assert heirmark.vllm.wish_of(params).marked is marked and (extra is None or extra == given)
+            copied = submit(processor, params)
+            assert heirmark.vllm.wish_of(copied).marked is marked and params.extra_args == extra and params.watermarking is watermarking
+            input_processor().apply_watermarking(copied, False)
+            assert heirmark.vllm.wish_of(copied).marked is marked
+
+    def test_opted_out_by_it_a_request_needs_no_account(self, start):
+        processor = start()
+        processor.validate_params(sampling(extra_args={"heirmark_account": "pine"}, watermarking=False))
+        with pytest.raises(ValueError, match="no such account"):
+            processor.validate_params(sampling(extra_args={"heirmark_account": "pine", "heirmark_mark": 1}, watermarking=False))
 
     def test_unmarked_rows_are_not_touched(self, start):
         processor = start()
@@ -466,24 +501,19 @@ class TestBeamSearch:
     """What vLLM calls before each: tests/engines/vllm/test_v2.py has the real ones."""
 
     @pytest.fixture
-    def processor(self, start, monkeypatch):
+    def processor(self, start, monkeypatch, input_processor):
         class EngineArgs:
             def create_engine_config(self):
                 return engine_config()
-
-        class InputProcessor:
-            def resolve_watermarking(self, params):
-                return "vLLM's"
         monkeypatch.setitem(sys.modules, "vllm.engine.arg_utils", types.SimpleNamespace(EngineArgs=EngineArgs))
-        monkeypatch.setitem(sys.modules, "vllm.v1.engine.input_processor", types.SimpleNamespace(InputProcessor=InputProcessor, BeamSearchParams=BeamSearch))
 
         def make(**members):
             start(**members)
             EngineArgs().create_engine_config()
-            once = InputProcessor.resolve_watermarking
+            once = input_processor.resolve_watermarking
             EngineArgs().create_engine_config()
-            assert InputProcessor.resolve_watermarking is once
-            return InputProcessor()
+            assert input_processor.resolve_watermarking is once
+            return input_processor()
         return make
 
     def test_is_refused(self, processor):
@@ -546,14 +576,12 @@ class TestTheServer:
             with pytest.raises(heirmark.UsageError, match="ledger.*VLLM_USE_V2_MODEL_RUNNER=0"):
                 heirmark.vllm.check(engine_config(use_v2_model_runner=True))
 
-    def test_and_before_they_start(self, start, monkeypatch):
+    def test_and_before_they_start(self, start, monkeypatch, input_processor):
         """register() checks what EngineArgs makes of its arguments: with speculative decoding vLLM would never call the processor."""
         class EngineArgs:
             def create_engine_config(self, context=None, *, headless=False):
                 return engine_config(speculative_config=context)
         monkeypatch.setitem(sys.modules, "vllm.engine.arg_utils", types.SimpleNamespace(EngineArgs=EngineArgs))
-        monkeypatch.setitem(sys.modules, "vllm.v1.engine.input_processor", types.SimpleNamespace(InputProcessor=type("InputProcessor", (), {"resolve_watermarking": lambda self, params: False}),
-                                                                                                  BeamSearchParams=BeamSearch))
         plain = EngineArgs.create_engine_config
         start()
         assert EngineArgs().create_engine_config(headless=True).speculative_config is None

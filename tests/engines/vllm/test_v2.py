@@ -400,14 +400,22 @@ class TestTheFrontEnd:
         from vllm.v1.engine.input_processor import InputProcessor
         configured()
         runner = Runner()
-        for watermarking, marked in ((False, False), (None, True), (True, True)):
-            asked = params(watermarking=watermarking)
-            processor = InputProcessor.__new__(InputProcessor)
-            processor.vllm_config = types.SimpleNamespace(watermark_config=None)
-            build_custom_logits_processors_params_validator(None)(asked)
-            clone = asked.clone()
-            processor.apply_watermarking(clone, False)
-            assert clone.watermarking is False and runner.marks.add_request(0, clone) is marked
+        plain = {name: getattr(InputProcessor, name) for name in ("resolve_watermarking", "apply_watermarking")}
+        try:
+            for asked in (params(), params(skip_clone=True)):  # a program's, and one of vLLM's servers', of which it makes no deep copy
+                for watermarking, marked in ((False, False), (None, True), (True, True)):
+                    asked.watermarking = watermarking
+                    processor = InputProcessor.__new__(InputProcessor)
+                    processor.vllm_config = types.SimpleNamespace(watermark_config=None)
+                    build_custom_logits_processors_params_validator(None)(asked)
+                    clone = asked.clone()
+                    processor.apply_watermarking(clone, False)
+                    assert clone.watermarking is False and runner.marks.add_request(0, clone) is marked and asked.extra_args is None
+                    processor.apply_watermarking(clone, False)  # as AsyncLLM does with an EngineCoreRequest
+                    assert runner.marks.add_request(0, clone) is marked
+        finally:
+            for name, function in plain.items():
+                setattr(InputProcessor, name, function)
 
     @pytest.mark.parametrize("policy", ["fail-closed", "serve-unmarked-and-count"])
     def test_beam_search(self, configured, policy):
@@ -415,12 +423,14 @@ class TestTheFrontEnd:
         from vllm.config import VllmConfig
         from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
         from vllm.sampling_params import BeamSearchParams
+        from vllm.v1.engine import input_processor
         from vllm.v1.engine.input_processor import InputProcessor
         configured(policy=policy)
-        plain = getattr(InputProcessor.resolve_watermarking, "__wrapped__", InputProcessor.resolve_watermarking)
-        InputProcessor.resolve_watermarking = plain
+        plain = {name: getattr(function := getattr(InputProcessor, name), "__wrapped__", function) for name in ("resolve_watermarking", "apply_watermarking")}
         try:
-            heirmark.vllm._watch_beam_search()
+            for name, function in plain.items():
+                setattr(InputProcessor, name, function)
+            heirmark.vllm._watch_requests(input_processor)
             processor = InputProcessor.__new__(InputProcessor)
             processor.vllm_config = VllmConfig.__new__(VllmConfig)
             processor.vllm_config.watermark_config = None
@@ -436,4 +446,5 @@ class TestTheFrontEnd:
             if policy != "fail-closed":
                 assert heirmark.vllm._front.counters.snapshot() == {"requests.unsupported-beam-search": 2}
         finally:
-            InputProcessor.resolve_watermarking = plain
+            for name, function in plain.items():
+                setattr(InputProcessor, name, function)

@@ -53,6 +53,24 @@ def wish_of(params: Any) -> Wish:
     return Wish.of(getattr(params, "extra_args", None), "extra argument")
 
 
+def asked_of(params: Any) -> Wish:
+    """What a request asks for as it is submitted, while vLLM's own field `watermarking` is still the caller's. UsageError names the argument that is wrong."""
+    wish = wish_of(params)
+    return dataclasses.replace(wish, marked=False) if _says_itself_unmarked(params) else wish
+
+
+def _says_itself_unmarked(params: Any) -> bool:
+    return getattr(params, "watermarking", None) is False and "heirmark_mark" not in (params.extra_args or {})
+
+
+def note(params: Any) -> None:
+    """Writes what `watermarking` says into the extra arguments, which reach the engine's process. params: vLLM's own copy of the request's, in which it is about to overwrite the field.
+
+    What is noted is noted for good: of an EngineCoreRequest that a program makes first and hands in then, vLLM overwrites the field twice."""
+    if "heirmark_mark" not in (params.extra_args or {}):
+        params.extra_args = {**(params.extra_args or {}), "heirmark_mark": 0 if params.watermarking is False else 1}
+
+
 def is_greedy(params: Any) -> bool:
     return params.temperature < _GREEDY_BELOW
 
@@ -142,8 +160,8 @@ def register() -> None:
     """Entry point of vllm.general_plugins, which vLLM calls in each of its processes before it makes an engine: a server with a wrong configuration does not start.
 
     With speculative decoding the V1 runner leaves the logits processors of entry points out without a word, so text would go out unmarked. Nothing of vLLM's tells a plugin
-    of the engine's configuration before that, so EngineArgs.create_engine_config is wrapped: what it returns is checked. Nor does anything tell a plugin of beam search,
-    so InputProcessor.resolve_watermarking, which each beam search calls first, is wrapped too."""
+    of the engine's configuration before that, so EngineArgs.create_engine_config is wrapped: what it returns is checked. Nor does anything tell a plugin of beam search or of
+    the field `watermarking`, so two functions of InputProcessor are wrapped too."""
     global _front
     if _front is not None or not os.environ.get(VARIABLE):
         return
@@ -157,15 +175,15 @@ def register() -> None:
     def create_engine_config(self: Any, *args: Any, **options: Any) -> Any:
         config = make(self, *args, **options)
         check(config)
-        _watch_beam_search()
+        _watch_requests(importlib.import_module("vllm.v1.engine.input_processor"))  # which the process that makes an engine is about to import
         return config
 
     arguments.EngineArgs.create_engine_config = create_engine_config
 
 
-def _watch_beam_search() -> None:
-    module = importlib.import_module("vllm.v1.engine.input_processor")  # which the process that makes an engine is about to import
-    resolve = module.InputProcessor.resolve_watermarking
+def _watch_requests(module: Any) -> None:
+    """module: vllm.v1.engine.input_processor. resolve_watermarking is what each beam search calls first; apply_watermarking overwrites `watermarking` in vLLM's copy of each request's parameters."""
+    resolve, apply = module.InputProcessor.resolve_watermarking, module.InputProcessor.apply_watermarking
     if hasattr(resolve, "__wrapped__"):
         return
 
@@ -175,7 +193,13 @@ def _watch_beam_search() -> None:
             _beam_search()
         return resolve(self, params)
 
+    @functools.wraps(apply)
+    def apply_watermarking(self: Any, params: Any, watermarking: bool) -> None:
+        note(params)
+        apply(self, params, watermarking)
+
     module.InputProcessor.resolve_watermarking = resolve_watermarking
+    module.InputProcessor.apply_watermarking = apply_watermarking
 
 
 def _beam_search() -> None:
@@ -278,16 +302,14 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
 
     @classmethod
     def validate_params(cls, sampling_params: Any) -> None:
-        """UsageError, a ValueError, at submission: vLLM answers 400.
-
-        vLLM overwrites `watermarking` after this, with what its own watermark would do. So it is noted here what the request said."""
+        """UsageError, a ValueError, at submission: vLLM answers 400. sampling_params are the caller's own, who may use them again: they are only read."""
         if not os.environ.get(VARIABLE):
             return
         if _front is None:
             raise heirmark.UsageError(f"{VARIABLE} is set, but VLLM_PLUGINS leaves out heirmark, so that nobody checked the engine")
-        if getattr(sampling_params, "watermarking", None) is False and "heirmark_mark" not in (sampling_params.extra_args or {}):
-            sampling_params.extra_args = {**(sampling_params.extra_args or {}), "heirmark_mark": 0}
-        wish = wish_of(sampling_params)
+        if (module := sys.modules.get("vllm.v1.engine.input_processor")) is not None:
+            _watch_requests(module)  # of an engine made without EngineArgs
+        wish = asked_of(sampling_params)
         if not wish.marked or _front.config.policy is not Policy.FAIL_CLOSED:
             return
         if wish.account is not None and wish.account not in _front.accounts:
