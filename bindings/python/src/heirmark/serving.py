@@ -381,6 +381,11 @@ class Service:
         if self._recorder and request.marked:
             self._recorder.end(request)
 
+    def forget(self, request: Request) -> None:
+        """Ends a request of which nothing was served, so that nothing of it is recorded but what had ended before: what stood when the engine replaced tokens."""
+        request.tokens = request.tokens[:request.since]
+        self.end(request)
+
     def split(self, request: Request) -> None:
         """For an engine that does not say when a response has ended: what it has by now is recorded as a response of its own. What follows, if anything does, is
         another with a new request id, whose prompt is all that stands now."""
