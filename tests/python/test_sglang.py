@@ -293,6 +293,26 @@ def test_tokens_that_the_engine_adds_itself(make, appended):
         assert service.counters.snapshot()["tokens.unsupported-jump"] == 1
 
 
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_prompt_that_the_server_cuts(make, overlap):
+    """--allow-auto-truncate: validate_input_length() cuts what the model reads, and leaves the other copy as it was."""
+    recorder = Recorder()
+    service = make(recorder=recorder)
+    server, req = Server(service, overlap), Req(0, range(20, 60), 12)
+    req.origin_input_ids = req.origin_input_ids[:30]
+    server.finish([req])
+    assert recorder.begun == [list(range(20, 50))] and req.output_ids.tolist() == alone(service, server.requests[0], req)
+
+
+def test_a_prompt_with_padding_of_images(make):
+    """SGLang's numbers in place of an image's tokens are in no window, and in no record."""
+    recorder = Recorder()
+    server, req = Server(make(recorder=recorder)), Req(0, [1, 2, 9, 9], 4)
+    req.origin_input_ids = array.array("q", [1, 2, 1 << 21, 1 << 21])
+    server.finish([req])
+    assert recorder.begun == [[1, 2, 9, 9]] and recorder.tokens == req.output_ids.tolist()
+
+
 def test_logprobs_are_the_distributions(make):
     server, reqs = Server(make()), reqs_of(3)
     reqs.insert(1, Req(9, [1], 10, custom_params={"heirmark_mark": False}))  # SGLang works in place, on a copy

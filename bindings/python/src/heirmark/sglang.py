@@ -44,6 +44,11 @@ def _params(params: Any, vocab_size: int) -> dict[str, Any]:
     return {"temperature": params.temperature, "top_k": params.top_k if params.top_k < vocab_size else 0, "top_p": params.top_p, "min_p": params.min_p}
 
 
+def _prompt(req: Any) -> Sequence[int]:
+    """The prompt's tokens that the model has read. Where it has images, SGLang puts numbers of its own into origin_input_ids; where it is too long (--allow-auto-truncate), only that is cut."""
+    return req.origin_input_ids_unpadded[:len(req.origin_input_ids)]
+
+
 def _unsupported(req: Any) -> str:
     if (req.sampling_params.beam_width or 1) > 1:
         return "beam_width"
@@ -178,7 +183,7 @@ class Engine:
         params = req.sampling_params
         try:
             wish = _wish(params)
-            row.request = self.service.begin([*req.origin_input_ids_unpadded, *req.output_ids[:index]], account=wish.account, marked=wish.marked, unsupported=_unsupported(req),
+            row.request = self.service.begin([*_prompt(req), *req.output_ids[:index]], account=wish.account, marked=wish.marked, unsupported=_unsupported(req),
                                              **_params(params, self.service.sampler.vocab_size))
         except (heirmark.UsageError, heirmark.KeyAccessError) as error:
             self._refuse(row, str(error), 400)
