@@ -358,6 +358,44 @@ def test_a_wrong_wish_ends_its_request_alone(make, custom, words):
     assert right.finished_reason == "length" and server.engine.live() == 0
 
 
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("custom", [None, {"heirmark_account": "nobody"}])
+def test_what_the_server_rejected_itself_begins_no_response(make, overlap, custom):
+    """Req.set_finish_with_abort(): one token in place of the prompt, which runs once. SGLang's own error stands, and nothing is marked or recorded."""
+    recorder = Recorder()
+    service = make(recorder=recorder)
+    server, rejected, good = Server(service, overlap), Req(0, range(40), 10, custom_params=custom), Req(1, [2], 10)
+    rejected.origin_input_ids, rejected.to_finish = array.array("q", [0]), FinishAbort("too long", 400)
+    server.finish([rejected, good])
+    assert rejected.finished_reason.message == "too long" and set(rejected.output_ids) == {0}
+    assert recorder.begun == [[2]] and service.counters.snapshot()["requests.marked"] == 1 and "requests.unknown-account" not in service.counters.snapshot()
+    assert good.output_ids.tolist() == alone(service, server.requests[0], good) and server.engine.live() == service.live() == 0
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_an_abort_of_a_running_request_leaves_its_tokens(make, overlap):
+    """What was served before it, and the token that SGLang appends while it ends, are the response's, and recorded."""
+    recorder = Recorder()
+    service = make(recorder=recorder)
+    server, req = Server(service, overlap), Req(0, [1], 10)
+    for _ in range(4):
+        server.run([req])
+    req.to_finish = FinishAbort("aborted")
+    server.finish([req])
+    assert req.finished_reason.message == "aborted" and recorder.ended == [req.output_ids.tolist()] and req.output_ids.tolist() == alone(service, server.requests[0], req)
+
+
+def test_a_refusal_does_not_replace_the_servers_own_reason(make):
+    server, req = Server(make(), overlap=True), Req(0, [1], 10, custom_params={"heirmark_account": "nobody"})
+    server.run([req])  # refused
+    assert req.to_finish.status_code == 400
+    req.to_finish = FinishAbort("aborted", 499)
+    server.run([req])
+    while server.waiting:
+        server.process()
+    assert req.finished_reason.message == "aborted"
+
+
 def test_what_cannot_be_marked_follows_the_policy(make):
     for policy in ("fail-closed", "serve-unmarked-and-count"):
         service = make(policy=policy)

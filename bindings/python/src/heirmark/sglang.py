@@ -108,7 +108,7 @@ class Engine:
         self._gone: collections.deque[int] = collections.deque()  # filled by the collector, at any time
 
     def draw(self, batch: Batch, logits: Any) -> list[int]:
-        """A token for each row; -1 where SGLang is to sample it, -2 where the request is to be ended (refusal() says why), 0 where SGLang throws the token away.
+        """A token for each row; -1 where SGLang is to sample it, -2 where the request is to be ended (refusal() says why), 0 where SGLang throws the token away, or ends the request before its first.
 
         logits: [rows, columns], as they stand before temperature; rows are copied to the host."""
         self._sweep()
@@ -119,6 +119,8 @@ class Engine:
             index = length - len(req.origin_input_ids)  # of the token to be drawn, in the response
             if index < len(req.output_ids):
                 continue  # a part of a prompt that is read in chunks, or read again
+            if id(req) not in self._rows and req.to_finish is not None:
+                continue  # SGLang has rejected it (set_finish_with_abort) or it was aborted: a prompt of one token runs to its end, and no response begins
             row = self._row(req, index)
             if row.request is None:
                 tokens[i] = _REFUSED
@@ -283,7 +285,7 @@ def make_sampler_class(base: type, *, engine: Engine | None, group: Any, abort: 
             for i, (req, code) in enumerate(zip(batch.reqs, codes, strict=True)):
                 if code == _REFUSED:
                     codes[i] = 0
-                    if not req.finished():
+                    if not req.finished() and req.to_finish is None:  # SGLang's own reason stands
                         message, status = engine.refusal(req) if engine is not None else ("heirmark", 500)
                         req.to_finish = abort(message, status)
             tokens = positions.new_tensor(codes)
