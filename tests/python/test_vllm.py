@@ -35,8 +35,9 @@ class BatchUpdate:
     moved: list
 
 
-def sampling(**changes):
-    values = dict(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, extra_args=None, all_stop_token_ids={EOS}, presence_penalty=0.0, allowed=None, watermarking=None)
+def sampling(eos=EOS, ignore_eos=False, stop=(), **changes):
+    values = dict(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, extra_args=None, eos_token_id=None if ignore_eos else eos, stop_token_ids=list(stop),
+                  all_stop_token_ids={*stop, *([] if eos is None else [eos])}, presence_penalty=0.0, allowed=None, watermarking=None)
     return types.SimpleNamespace(**{**values, **changes})
 
 
@@ -469,11 +470,20 @@ class TestPolicy:
             else:
                 assert processor._rows[1].request.tokens == bad.output[:3] and "restarts" not in processor.counters.snapshot()
 
-    @pytest.mark.parametrize("stop", [set(), {-1, VOCAB + 7}])
+    @pytest.mark.parametrize(("stop", "token"), [(dict(), EOS), (dict(stop=[9]), EOS), (dict(stop=[2]), 2), (dict(ignore_eos=True, stop=[9, 12, VOCAB]), 9), (dict(ignore_eos=True), EOS),
+                                                 (dict(ignore_eos=True, stop=[-1]), EOS), (dict(eos=None, stop=[9]), 9)])
+    def test_the_token_that_ends_it_is_one_that_stops_it(self, start, stop, token):
+        """vLLM stops at eos_token_id, which is None with ignore_eos, and at stop_token_ids; all_stop_token_ids has EOS in any case."""
+        processor = start()
+        call = Call(1, [1], sampling(extra_args={"heirmark_account": "pine"}, **stop), length=2)
+        Engine(processor).run([call])
+        assert call.output == [token] * 2 and "responses.without-stop-token" not in processor.counters.snapshot()
+
+    @pytest.mark.parametrize("stop", [dict(eos=None), dict(eos=-1, stop=[VOCAB + 7])])
     def test_without_a_stop_token_the_engine_goes_on(self, start, caplog, stop):
         """The response that cannot be marked gets token 0 up to its limit; the other is what it would have been."""
         processor = start()
-        bad, broken, good = (Call(1, [1], sampling(extra_args={"heirmark_account": "pine"}, all_stop_token_ids=stop), length=4), Call(2, [1], sampling(all_stop_token_ids=stop), length=4),
+        bad, broken, good = (Call(1, [1], sampling(extra_args={"heirmark_account": "pine"}, **stop), length=4), Call(2, [1], sampling(**stop), length=4),
                              Call(3, [1], sampling(), length=8))
         engine = Engine(processor)
         raw = engine.raw

@@ -332,7 +332,7 @@ def test_a_request_that_cannot_be_marked_is_ended(configured):
         runner.step([(call, 9), (other, 9)])
     check(other)
     assert call.output == [EOS] * 3 and runner.marks.counters.snapshot() == {"requests.unknown-account": 1, "requests.marked": 1}
-    call.params._all_stop_token_ids = {-1, VOCAB + 7}  # no token that there is
+    call.params._eos_token_id, call.params._all_stop_token_ids = None, {-1, VOCAB + 7}  # no token that there is
     runner.sampler.add_request(runner.states.req_id_to_index["1"], call.params)
     runner.step([(call, 9)])
     assert call.output[3:] == [0]

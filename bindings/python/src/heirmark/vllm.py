@@ -91,8 +91,14 @@ def parameters(params: Any, vocab_size: int) -> dict[str, Any]:
 
 
 def ending(params: Any, vocab_size: int) -> int | None:
-    """The token that ends a response which cannot be marked: an engine has no way to fail one request from a logits processor. None where it has none."""
-    return min((token for token in params.all_stop_token_ids if 0 <= token < vocab_size), default=None)
+    """The token that ends a response which cannot be marked: an engine has no way to fail one request from a logits processor. None where it has none.
+
+    eos_token_id and stop_token_ids are what vLLM stops at. all_stop_token_ids has EOS also where the request says ignore_eos: that token, which does not stop it, only where nothing does."""
+    for tokens in ((params.eos_token_id, *(params.stop_token_ids or ())), params.all_stop_token_ids):
+        good = [token for token in tokens if token is not None and 0 <= token < vocab_size]
+        if good:
+            return min(good)
+    return None
 
 
 # ---- What the engine must be
