@@ -659,6 +659,66 @@ def test_a_recorder_is_told_what_was_kept(start, tmp_path):
         assert token in [t for t, _ in phat] and len(phat) == 5
 
 
+class TestALedgerThatFails:
+    """A response that begins again while the ledger cannot write is ended, and no other; the engine, and the thread that looks after it at rest, go on."""
+
+    @pytest.fixture
+    def failing(self, start, tmp_path):
+        class Recorder:
+            down = False
+
+            def __init__(self):
+                self.ended = []
+
+            def begin(self, request):
+                if self.down:
+                    raise heirmark.IOFailureError("disk full")
+
+            def token(self, request, token, status, phat):
+                pass
+
+            def end(self, request):
+                self.ended.append(list(request.tokens))
+        start()
+        recorder = Recorder()
+        processor = heirmark.vllm.LogitsProcessor.__new__(heirmark.vllm.LogitsProcessor)
+        processor._serve(Service(Config.read(tmp_path / "heirmark.json"), vocab_size=VOCAB, recorder=recorder), 64)
+        engine = Engine(processor)
+        one, other = Call(1, [7, 8], sampling(), length=40), Call(2, [9], sampling(), length=40)
+        for _ in range(5):
+            engine.step([one, other])
+        return processor, recorder, engine, one, other
+
+    def test_in_the_engines_step(self, failing, caplog):
+        processor, recorder, engine, one, other = failing
+        requests = [row.request for row in processor._rows.values()]
+        recorder.down = True
+        del one.output[2:]
+        with caplog.at_level(logging.ERROR, "vllm.heirmark"):
+            for _ in range(3):
+                engine.step([one, other])
+        assert one.output[2:] == [EOS] * 3 and "disk full" in caplog.text and processor._service.live() == 1
+        assert processor._rows[1].request is requests[1] and requests[1].tokens == other.output[:-1] and len(other.output) == 8
+
+    def test_at_rest(self, failing):
+        processor, recorder, engine, one, other = failing
+        recorder.down = True
+        del one.output[2:]
+        with processor._busy:
+            processor._settle()
+        assert processor._service.live() == 0 and all(row.request is None for row in processor._rows.values())
+        engine.step([one, other])
+        assert one.output[2:] == other.output[5:] == [EOS]
+
+    def test_at_the_end(self, failing, monkeypatch):
+        processor, recorder, engine, one, other = failing
+        recorder.down, closed, close = True, [], processor._service.close
+        monkeypatch.setattr(processor._service, "close", lambda seconds: closed.append(close(seconds)))
+        del one.output[2:]
+        processor.close()
+        assert closed == [None] and processor._service.live() == 0 and sorted(map(len, recorder.ended)) == [2, 5]
+
+
 class TestTheLedger:
     """What was served stands in the ledger, once, whatever the batch did, and before anybody asks again."""
 

@@ -377,11 +377,12 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
             if row.request is None or not row.request.marked or row.greedy:
                 continue
             self._follow(row)
+            if row.request is None:
+                continue
             try:
                 self._service.split(row.request)
             except heirmark.Error as error:
-                _log.error("heirmark: a response is ended: %s", error)
-                row.request = None
+                self._fail(row, error)
 
     def _update(self, batch_update: Any) -> None:
         for row in self._rows.values():
@@ -442,8 +443,20 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
         if row.request is not None:
             self._service.end(row.request)
 
+    def _fail(self, row: _Row, error: heirmark.Error) -> None:
+        """Ends one response, and no other: a failure of the ledger under fail-closed, where a response begins again that cannot be recorded."""
+        _log.error("heirmark: a response is ended: %s", error)
+        self._end(row)
+        row.request = None
+
     def _follow(self, row: _Row) -> None:
-        """Lets a request see what became of its row."""
+        """Lets a request see what became of its row. row.request is None behind it where that failed."""
+        try:
+            self._catch_up(row)
+        except heirmark.Error as error:
+            self._fail(row, error)
+
+    def _catch_up(self, row: _Row) -> None:
         draw, row.draw = row.draw, None
         request, now = row.request, len(row.output)
         if request is None or not request.marked:
