@@ -286,9 +286,20 @@ class TestTokens:
                 row[EOS] = -60.0
                 expected.append(int(row[:VOCAB].argmax()))
             assert call.output == expected
-        assert calls[1].output == alone(processor, processor.begun[1], calls[1])
-        Engine(processor).run([Call(4, [1], sampling(temperature=0.0), length=5)])
+        assert calls[1].output == alone(processor, processor.begun[0], calls[1]) and len(processor.begun) == 1
+        Engine(processor).run([Call(4, [1], sampling(temperature=0.0), length=5), Call(5, [1], sampling(temperature=0.0, extra_args={"heirmark_mark": 0}), length=5)])
         assert processor.counters.snapshot()["tokens.unmarked"] == 12 + 12 + 5
+        assert processor.counters.snapshot()["requests.marked"] == 4 and processor.counters.snapshot()["requests.opted-out"] == 1
+
+    def test_a_greedy_row_that_comes_back_is_the_same_request(self, start):
+        processor = start()
+        engine, call, other = Engine(processor), Call(1, [1], sampling(temperature=0.0), length=20), Call(2, [1], sampling())
+        for scheduled in ([call], [call, other], [other], [other], [call, other], [other], [call]):
+            if call in scheduled and call not in engine.slots and call.output:
+                call.unread = 2  # preempted: read again
+            engine.step(scheduled)
+        engine.step([])
+        assert processor.counters.snapshot()["requests.marked"] == 2 and processor.counters.snapshot()["tokens.unmarked"] == len(call.output) == 2
 
     def test_what_the_engine_put_there_itself(self, start):
         """A token that was not drawn, and an output that was cut: the request goes on from what stands."""
@@ -434,6 +445,14 @@ class TestPolicy:
         with caplog.at_level(logging.ERROR, "vllm.heirmark"):
             Engine(processor).run([call])
         assert call.output == [EOS] * 3 and "no such account" in caplog.text and processor.counters.snapshot() == {"requests.unknown-account": 1}
+
+    def test_one_at_temperature_0_cannot_be_ended(self, start, caplog):
+        """Nor is it said that it is."""
+        processor = start()
+        call = Call(1, [1], sampling(temperature=0.0, extra_args={"heirmark_account": "pine"}), length=3)  # past validate_params
+        with caplog.at_level(logging.ERROR, "vllm.heirmark"):
+            Engine(processor).run([call])
+        assert EOS not in call.output and "temperature 0, which nothing can end, is served" in caplog.text and processor.counters.snapshot() == {"requests.unknown-account": 1}
 
     def test_or_served_and_counted(self, start):
         processor = start(policy="serve-unmarked-and-count")
@@ -699,6 +718,14 @@ class TestALedgerThatFails:
                 engine.step([one, other])
         assert one.output[2:] == [EOS] * 3 and "disk full" in caplog.text and processor._service.live() == 1
         assert processor._rows[1].request is requests[1] and requests[1].tokens == other.output[:-1] and len(other.output) == 8
+
+    def test_greedy_rows_need_no_ledger(self, failing, caplog):
+        """They are not marked and not recorded, and nothing could end them."""
+        processor, recorder, engine, _, _ = failing
+        recorder.down, call = True, Call(3, [1], sampling(temperature=0.0), length=5)
+        with caplog.at_level(logging.ERROR, "vllm.heirmark"):
+            engine.run([call])
+        assert len(call.output) == 5 and EOS not in call.output and caplog.text == "" and processor.counters.snapshot()["tokens.unmarked"] == 5
 
     def test_at_rest(self, failing):
         processor, recorder, engine, one, other = failing

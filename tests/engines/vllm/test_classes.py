@@ -236,7 +236,7 @@ def test_greedy_rows_and_opting_out(configured):
     for _ in range(10):
         runner.step(states)
     runner.step(states[:1])
-    assert len(runner.begun) == 3 and states[1].output_token_ids == runner.alone(runner.begun[1], states[1])
+    assert len(runner.begun) == 2 and states[1].output_token_ids == runner.alone(runner.begun[0], states[1])
     outputs = states[0].output_token_ids
     for position, token in enumerate(outputs):
         states[0].output_token_ids = outputs[:position]

@@ -253,11 +253,11 @@ class _Row:
         self.params = params
         self.output = output  # the engine's own list, to which it appends
         self.greedy = is_greedy(params)
-        self.request: Request | None = None  # None: it was to be marked and cannot be, so its response is ended
+        self.request: Request | None = None  # None: it was to be marked and cannot be, so its response is ended; or the row is greedy, and has none
         self.before = len(output)            # tokens of the output that are part of the request's prompt
         self.draw: Draw | None = None        # given to the engine, not yet seen in the output
         self.endless = False                 # ended, and without a stop token
-        self.counted = len(output)           # of a greedy row's
+        self.counted: int | None = None      # how many tokens of a greedy row; None where they are not counted
 
 
 def _references(row: _Row) -> int:
@@ -374,7 +374,7 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
 
     def _settle(self) -> None:
         for row in [*self._rows.values(), *self._left.values()]:
-            if row.request is None or not row.request.marked or row.greedy:
+            if row.request is None or not row.request.marked:
                 continue
             self._follow(row)
             if row.request is None:
@@ -420,21 +420,37 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
                 return row
             self._end(row)
         row = _Row(params, output)
-        row.request = self._begin(params, [*prompt, *output])
+        if row.greedy:
+            self._admit(row)
+        else:
+            row.request = self._begin(params, [*prompt, *output])
         return row
 
     @staticmethod
     def _same(row: _Row, prompt: list[int]) -> bool:
         """Has the request come back as it left?"""
-        if row.request is None or not row.request.marked:
+        if row.request is None or not row.request.marked:  # greedy rows, too
             return True
         return len(row.request.prompt) == len(prompt) + row.before and row.request.tokens == row.output[row.before:]
 
+    def _asked(self, params: Any) -> dict[str, Any]:
+        """As Service.begin and admit have it. UsageError names the argument that is wrong."""
+        wish = wish_of(params)
+        return {"account": wish.account, "marked": wish.marked, "unsupported": unsupported(params, self._scheme)}
+
+    def _admit(self, row: _Row) -> None:
+        """A greedy row is vLLM's own: its tokens carry no mark, so none is recorded, and it needs no ledger that can write. Where all rows are greedy, vLLM does not even call apply()."""
+        try:
+            _, _, reason = self._service.admit(temperature=0.0, **self._asked(row.params))
+        except (heirmark.UsageError, heirmark.KeyAccessError) as error:  # validate_params refuses it where it is submitted
+            _log.error("heirmark: a response at temperature 0, which nothing can end, is served: %s", error)
+            return
+        self._service.count(reason)
+        row.counted = None if reason else len(row.output)
+
     def _begin(self, params: Any, prompt: list[int]) -> Request | None:
         try:
-            wish = wish_of(params)  # temperature and min-p have been applied
-            return self._service.begin(prompt, account=wish.account, marked=wish.marked, unsupported=unsupported(params, self._scheme),
-                                       **({"temperature": 0.0} if is_greedy(params) else truncation(params, self._service.sampler.vocab_size)))
+            return self._service.begin(prompt, **self._asked(params), **truncation(params, self._service.sampler.vocab_size))  # temperature and min-p have been applied
         except (heirmark.UsageError, heirmark.KeyAccessError, heirmark.IOFailureError) as error:  # validate_params refuses what is wrong where it is submitted
             _log.error("heirmark: a response is ended: %s", error)
             return None
@@ -459,11 +475,10 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
     def _catch_up(self, row: _Row) -> None:
         draw, row.draw = row.draw, None
         request, now = row.request, len(row.output)
-        if request is None or not request.marked:
-            return
-        if row.greedy:
+        if row.counted is not None and now != row.counted:
             self._service.counters.add("tokens.unmarked", max(0, now - row.counted))
             row.counted = now
+        if request is None or not request.marked:
             return
         known = row.before + len(request.tokens)
         if draw is not None and now == known + 1 and row.output[-1] == draw.token:
