@@ -138,7 +138,7 @@ def _without_twins(pairs: list[tuple[str, Any]], bad: Callable[[str], Exception]
 class Counters:
     """Counts by name, for a server's metrics; any thread may add and read.
 
-    responses.unrecorded: the ledger had no room, or does not take such a response; requests.marked, requests.opted-out, requests.REASON; requests.epoch-over: of the marked ones, those that began after the
+    responses.unrecorded: the ledger had no room, or does not take such a response; responses.without-stop-token: it was to be ended, and nothing ends it (vLLM); requests.marked, requests.opted-out, requests.REASON; requests.epoch-over: of the marked ones, those that began after the
     month of the key, which goes on being used until the server is started with the next; tokens.marked (window), tokens.issued, tokens.unmarked (greedy), tokens.REASON; restarts. A REASON
     says why a mark that should have been made was not: unknown-account, bad-parameter, unsupported-NAME, no-finite-logit, infinite-logit.
     """
