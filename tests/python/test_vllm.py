@@ -2,6 +2,7 @@
 import copy
 import dataclasses
 import enum
+import functools
 import gc
 import json
 import logging
@@ -552,6 +553,12 @@ class TestBeamSearch:
             with pytest.raises(ValueError, match="beam search"):
                 made.resolve_watermarking(BeamSearch(watermarking=watermarking))
         assert made.resolve_watermarking(sampling()) == "vLLM's"
+
+    def test_also_where_another_plugin_has_wrapped_the_function(self, processor, input_processor):
+        plain = input_processor.resolve_watermarking
+        input_processor.resolve_watermarking = functools.wraps(plain)(lambda self, params: plain(self, params))
+        with pytest.raises(ValueError, match="beam search"):
+            processor().resolve_watermarking(BeamSearch())
 
     def test_or_counted(self, processor, caplog):
         made = processor(policy="serve-unmarked-and-count")

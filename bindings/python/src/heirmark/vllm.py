@@ -190,7 +190,7 @@ def register() -> None:
 def _watch_requests(module: Any) -> None:
     """module: vllm.v1.engine.input_processor. resolve_watermarking is what each beam search calls first; apply_watermarking overwrites `watermarking` in vLLM's copy of each request's parameters."""
     resolve, apply = module.InputProcessor.resolve_watermarking, module.InputProcessor.apply_watermarking
-    if hasattr(resolve, "__wrapped__"):
+    if getattr(resolve, "heirmark_watches", False):
         return
 
     @functools.wraps(resolve)
@@ -204,6 +204,7 @@ def _watch_requests(module: Any) -> None:
         note(params)
         apply(self, params, watermarking)
 
+    resolve_watermarking.heirmark_watches = True  # functools.wraps hands this on to whoever wraps it again
     module.InputProcessor.resolve_watermarking = resolve_watermarking
     module.InputProcessor.apply_watermarking = apply_watermarking
 
