@@ -8,7 +8,7 @@ import pytest
 
 import heirmark
 import heirmark.serving
-from heirmark.serving import Config, Policy, Service, VARIABLE
+from heirmark.serving import Config, Policy, Service, VARIABLE, Wish
 from support import VOCAB, logits_of, make_sampler, subkeys_bytes
 
 MONTH = heirmark.serving._month  # as it is; each test has another in its place
@@ -49,13 +49,21 @@ class TestConfig:
         ("", "line 1"), ("{", "line 1"), ("[]", "object"), ("{}", '"subkeys": missing'), ('{"subkeys":"a","subkey":"b"}', 'unknown member "subkey"'), ('{"subkeys":5}', '"subkeys": expected a string'),
         ('{"subkeys":""}', '"subkeys": expected a string'), ('{"subkeys":"a","policy":"open"}', '"policy": expected "fail-closed" or'), ('{"subkeys":"a","account":"Not One"}', '"account"'),
         ('{"subkeys":"a","subkeys":"b"}', "twice"), ('{"subkeys":"a","ledger":null}', '"ledger"'), ('{"subkeys":"a","epoch":"2026-13"}', '"epoch"'), ('{"subkeys":\n"a",}', "line 2"), (b"\xff\xfe", "UTF-8"),
-    ])
+        ('{"subkeys":"a","model":"m\\u00fc"}', '"model": expected 1 to 256 printable ASCII'), ('{"subkeys":"a","model":"%s"}' % ("m" * 257), '"model": expected 1 to 256 printable ASCII'),
+        ('{"subkeys":"a","account":"\\ud800"}', '"account"'), ('{"subkeys":"a","account":"\u00fc"}', '"account"'), ('{"subkeys":"\\ud800"}', '"subkeys": holds'), ('{"subkeys":"a\\u0000b"}', '"subkeys": holds'),
+        ('{"subkeys":"a","ledger":"a\\nb"}', '"ledger": holds'), ('{"subkeys":%s}' % ("1" * 5000), '"subkeys": expected a string'), ('{"subkeys":"a","x\\ud800\\n":1}', 'unknown member "x\\ud800\\n"'),
+        ("[" * 200_000, "nested"),
+    ], ids=lambda value: str(value)[:20])
     def test_bad_ones_are_named(self, folder, text, words):
         path = folder / "bad.json"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         with pytest.raises(heirmark.BadInputError) as error:
             Config.read(path)
-        assert str(error.value).startswith(f"{path}: ") and words in str(error.value)
+        message = str(error.value)
+        assert message.startswith(f"{path}: ") and words in message and "\n" not in message and message.encode()
+
+    def test_a_models_longest_name(self, folder):
+        assert len(Config.read(write(folder, model="acme 70b~" + "m" * 247)).model) == 256
 
     def test_missing(self, folder):
         with pytest.raises(heirmark.BadInputError, match="No such file"):
@@ -71,6 +79,19 @@ class TestConfig:
         (folder / "subkeys.json").chmod(0o644)
         with pytest.raises(heirmark.KeyAccessError):
             service(folder)
+
+
+class TestWish:
+    @pytest.mark.parametrize(("given", "words"), [
+        ({"heirmark_account": "\ud800"}, "heirmark_account"), ({"heirmark_account": "\u00fc"}, "heirmark_account"), ({"heirmark_account": "a\0"}, "heirmark_account"),
+        ({"heirmark_\ud800\n": 1}, '"heirmark_\\ud800\\n"'), ({"heirmark" + "x" * 1000: 1}, '"heirmark' + "x" * 56 + '"'), ({"heirmark_mark": "\ud800"}, "heirmark_mark"),
+    ], ids=lambda value: ascii(value)[:30])
+    def test_bad_ones_are_the_clients_fault(self, given, words):
+        """A UsageError, which engines answer with 400, in a line that can be written anywhere."""
+        with pytest.raises(heirmark.UsageError) as error:
+            Wish.of(given, "argument")
+        message = str(error.value)
+        assert words in message and message.isascii() and "\n" not in message
 
 
 class TestEpoch:

@@ -2,7 +2,6 @@
 engines/test_sglang_source.py holds the stand-in against SGLang's own source."""
 import array
 import dataclasses
-import importlib
 import json
 import subprocess
 import sys
@@ -293,6 +292,26 @@ def test_tokens_that_the_engine_adds_itself(make, appended):
         assert service.counters.snapshot()["tokens.unsupported-jump"] == 1
 
 
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_prompt_that_the_server_cuts(make, overlap):
+    """--allow-auto-truncate: validate_input_length() cuts what the model reads, and leaves the other copy as it was."""
+    recorder = Recorder()
+    service = make(recorder=recorder)
+    server, req = Server(service, overlap), Req(0, range(20, 60), 12)
+    req.origin_input_ids = req.origin_input_ids[:30]
+    server.finish([req])
+    assert recorder.begun == [list(range(20, 50))] and req.output_ids.tolist() == alone(service, server.requests[0], req)
+
+
+def test_a_prompt_with_padding_of_images(make):
+    """SGLang's numbers in place of an image's tokens are in no window, and in no record."""
+    recorder = Recorder()
+    server, req = Server(make(recorder=recorder)), Req(0, [1, 2, 9, 9], 4)
+    req.origin_input_ids = array.array("q", [1, 2, 1 << 21, 1 << 21])
+    server.finish([req])
+    assert recorder.begun == [[1, 2, 9, 9]] and recorder.tokens == req.output_ids.tolist()
+
+
 def test_logprobs_are_the_distributions(make):
     server, reqs = Server(make()), reqs_of(3)
     reqs.insert(1, Req(9, [1], 10, custom_params={"heirmark_mark": False}))  # SGLang works in place, on a copy
@@ -336,6 +355,44 @@ def test_a_wrong_wish_ends_its_request_alone(make, custom, words):
     server.finish([wrong, right])
     assert isinstance(wrong.finished_reason, FinishAbort) and words in wrong.finished_reason.message and wrong.finished_reason.status_code == 400
     assert right.finished_reason == "length" and server.engine.live() == 0
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("custom", [None, {"heirmark_account": "nobody"}])
+def test_what_the_server_rejected_itself_begins_no_response(make, overlap, custom):
+    """Req.set_finish_with_abort(): one token in place of the prompt, which runs once. SGLang's own error stands, and nothing is marked or recorded."""
+    recorder = Recorder()
+    service = make(recorder=recorder)
+    server, rejected, good = Server(service, overlap), Req(0, range(40), 10, custom_params=custom), Req(1, [2], 10)
+    rejected.origin_input_ids, rejected.to_finish = array.array("q", [0]), FinishAbort("too long", 400)
+    server.finish([rejected, good])
+    assert rejected.finished_reason.message == "too long" and set(rejected.output_ids) == {0}
+    assert recorder.begun == [[2]] and service.counters.snapshot()["requests.marked"] == 1 and "requests.unknown-account" not in service.counters.snapshot()
+    assert good.output_ids.tolist() == alone(service, server.requests[0], good) and server.engine.live() == service.live() == 0
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_an_abort_of_a_running_request_leaves_its_tokens(make, overlap):
+    """What was served before it, and the token that SGLang appends while it ends, are the response's, and recorded."""
+    recorder = Recorder()
+    service = make(recorder=recorder)
+    server, req = Server(service, overlap), Req(0, [1], 10)
+    for _ in range(4):
+        server.run([req])
+    req.to_finish = FinishAbort("aborted")
+    server.finish([req])
+    assert req.finished_reason.message == "aborted" and recorder.ended == [req.output_ids.tolist()] and req.output_ids.tolist() == alone(service, server.requests[0], req)
+
+
+def test_a_refusal_does_not_replace_the_servers_own_reason(make):
+    server, req = Server(make(), overlap=True), Req(0, [1], 10, custom_params={"heirmark_account": "nobody"})
+    server.run([req])  # refused
+    assert req.to_finish.status_code == 400
+    req.to_finish = FinishAbort("aborted", 499)
+    server.run([req])
+    while server.waiting:
+        server.process()
+    assert req.finished_reason.message == "aborted"
 
 
 def test_what_cannot_be_marked_follows_the_policy(make):
@@ -538,4 +595,7 @@ def test_the_plugin(make, modules, monkeypatch, tmp_path, caplog):
 
 
 def test_the_module_needs_no_sglang():
-    assert "torch" not in sys.modules and importlib.reload(heirmark.sglang).BACKEND == "heirmark"
+    """Asked in an interpreter of its own: another test of this one may have imported torch."""
+    code = "import sys, heirmark.sglang; print(heirmark.sglang.BACKEND, *sorted({'torch', 'sglang'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heirmark\n"), done.stderr

@@ -8,7 +8,7 @@ import pytest
 import heirmark
 from heirmark.serving import Config, Service
 from heirmark.transformers import Marks, Processor
-from support import logits_of, subkeys_bytes
+from support import command, logits_of, subkeys_bytes
 
 VOCAB, EOS, PAD = 211, 3, 0
 
@@ -294,6 +294,56 @@ def test_a_row_without_a_finite_logit(marks):
     serving = marks(policy="serve-unmarked-and-count")
     out = generate(serving, Model(columns=VOCAB + 1), PROMPTS, [Nothing()], max_new_tokens=3)
     assert out[1] == [VOCAB] * 3 and serving.counters.snapshot()["tokens.no-finite-logit"] == 3
+
+
+class TestTheLedger:
+    """What generate() returned stands in the ledger, and nothing else."""
+
+    @pytest.fixture
+    def recorded(self, marks, tmp_path):
+        store = heirmark.Keystore.create(tmp_path / "keys", "a passphrase", opslimit=1, memlimit=8192)
+        heirmark.make_ledger(tmp_path / "ledger", store)
+        made = marks(ledger="ledger")
+
+        def lines():
+            made.service.close()
+            done = command("ledger", "export", tmp_path / "ledger", "-o", "-", "--keystore", tmp_path / "keys", passphrase="a passphrase")
+            return [(line["prompt"], line["tokens"]) for line in map(json.loads, done.splitlines())]
+        return made, lines
+
+    @pytest.mark.parametrize("in_a_dictionary", [False, True])
+    def test_a_row_that_ended_one_token_before_the_batch(self, recorded, in_a_dictionary):
+        """In the last step a token is drawn for it, and padding stands in its place."""
+        marks, lines = recorded
+
+        class Stops(Model):
+            def _sample(self, *args, **kwargs):
+                ids = super()._sample(*args, **kwargs)
+                return types.SimpleNamespace(sequences=ids) if in_a_dictionary else ids
+        model = Stops(stop_at=(0, 3))
+        config = configuration(max_new_tokens=5)
+        out = marks(model, tensor(PROMPTS[:2]), logits_processor=[], stopping_criteria=None, generation_config=config)
+        ids = np.asarray(out.sequences if in_a_dictionary else out)[:, 3:].tolist()
+        assert ids[0][4] == PAD and PAD not in ids[0][:4] + ids[1] and len(ids[1]) == 5
+        assert lines() == [(PROMPTS[0], ids[0][:4]), (PROMPTS[1], ids[1])]
+
+    def test_rows_of_a_generate_that_raised(self, recorded):
+        """One row cannot be marked, another had ended before: neither was returned."""
+        marks, lines = recorded
+
+        class Breaks:
+            def __call__(self, input_ids, scores):
+                out = scores.clone()
+                if input_ids.shape[1] == 6:
+                    out[0], out[0, EOS] = -np.inf, 0
+                if input_ids.shape[1] == 9:
+                    out[1] = -np.inf
+                return out
+        with pytest.raises(heirmark.BadInputError, match="no-finite-logit"):
+            generate(marks, Model(), PROMPTS, [Breaks()])
+        assert marks.service.live() == 0
+        served = generate(marks, Model(), PROMPTS[:1], max_new_tokens=3)
+        assert lines() == [(PROMPTS[0], served[0])]
 
 
 def test_a_processor_serves_one_call(marks):

@@ -1,6 +1,8 @@
 """The contract of the vLLM plugin, by a stand-in for the engine's batch and sampler (vLLM 0.32, V1 runner); tests/engines/vllm has the real ones."""
+import copy
 import dataclasses
 import enum
+import functools
 import gc
 import json
 import logging
@@ -34,8 +36,9 @@ class BatchUpdate:
     moved: list
 
 
-def sampling(**changes):
-    values = dict(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, extra_args=None, all_stop_token_ids={EOS}, presence_penalty=0.0, allowed=None)
+def sampling(eos=EOS, ignore_eos=False, stop=(), **changes):
+    values = dict(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, extra_args=None, eos_token_id=None if ignore_eos else eos, stop_token_ids=list(stop),
+                  all_stop_token_ids={*stop, *([] if eos is None else [eos])}, presence_penalty=0.0, allowed=None, watermarking=None)
     return types.SimpleNamespace(**{**values, **changes})
 
 
@@ -195,6 +198,27 @@ KINDS = [dict(), dict(temperature=0.5), dict(temperature=2.0, top_k=20), dict(to
          dict(top_k=-1), dict(top_k=VOCAB + 5), dict(presence_penalty=2.5), dict(allowed=set(range(20, 60)))]
 
 
+@pytest.fixture
+def input_processor(monkeypatch):
+    """vLLM's, as far as it has to do with marks."""
+    class InputProcessor:
+        def resolve_watermarking(self, params):
+            return "vLLM's"
+
+        def apply_watermarking(self, params, watermarking):
+            params.watermarking = watermarking
+    monkeypatch.setitem(sys.modules, "vllm.v1.engine.input_processor", types.SimpleNamespace(InputProcessor=InputProcessor, BeamSearchParams=BeamSearch))
+    return InputProcessor
+
+
+def submit(processor, params):
+    """As InputProcessor.process_inputs does it: a validation, and a copy, shallow for its own servers, in which it overwrites the field. Returns what the engine's process is sent."""
+    processor.validate_params(params)
+    copied = copy.copy(params)
+    sys.modules["vllm.v1.engine.input_processor"].InputProcessor().apply_watermarking(copied, False)
+    return copied
+
+
 class TestTokens:
     def test_are_the_samplers(self, start):
         processor = start(account="birch")
@@ -263,9 +287,20 @@ class TestTokens:
                 row[EOS] = -60.0
                 expected.append(int(row[:VOCAB].argmax()))
             assert call.output == expected
-        assert calls[1].output == alone(processor, processor.begun[1], calls[1])
-        Engine(processor).run([Call(4, [1], sampling(temperature=0.0), length=5)])
+        assert calls[1].output == alone(processor, processor.begun[0], calls[1]) and len(processor.begun) == 1
+        Engine(processor).run([Call(4, [1], sampling(temperature=0.0), length=5), Call(5, [1], sampling(temperature=0.0, extra_args={"heirmark_mark": 0}), length=5)])
         assert processor.counters.snapshot()["tokens.unmarked"] == 12 + 12 + 5
+        assert processor.counters.snapshot()["requests.marked"] == 4 and processor.counters.snapshot()["requests.opted-out"] == 1
+
+    def test_a_greedy_row_that_comes_back_is_the_same_request(self, start):
+        processor = start()
+        engine, call, other = Engine(processor), Call(1, [1], sampling(temperature=0.0), length=20), Call(2, [1], sampling())
+        for scheduled in ([call], [call, other], [other], [other], [call, other], [other], [call]):
+            if call in scheduled and call not in engine.slots and call.output:
+                call.unread = 2  # preempted: read again
+            engine.step(scheduled)
+        engine.step([])
+        assert processor.counters.snapshot()["requests.marked"] == 2 and processor.counters.snapshot()["tokens.unmarked"] == len(call.output) == 2
 
     def test_what_the_engine_put_there_itself(self, start):
         """A token that was not drawn, and an output that was cut: the request goes on from what stands."""
@@ -316,16 +351,29 @@ class TestRequests:
             assert calls[i].output == alone(processor, processor.begun[i], calls[i])
         assert processor.counters.snapshot()["requests.opted-out"] == 2
 
-    def test_vllms_own_field_opts_out(self, start):
-        """It is noted at submission, since vLLM overwrites it; a gateway that says heirmark_mark has the last word."""
+    def test_vllms_own_field_opts_out(self, start, input_processor):
+        """It is noted in vLLM's copy, in which vLLM overwrites it; a gateway that says heirmark_mark has the last word."""
         processor = start()
         for watermarking, extra, marked in ((False, None, False), (False, {"other": 1}, False), (False, {"heirmark_mark": 1}, True), (None, None, True), (True, {"heirmark_mark": 0}, False)):
-            params, given = sampling(extra_args=extra), dict(extra or {})
+            params = sampling(extra_args=extra, watermarking=watermarking)
+            assert heirmark.vllm.wish_of(submit(processor, params)).marked is marked
+
+    def test_and_nothing_stays_in_the_callers_parameters(self, start, input_processor):
+        """The same object, changed and used again, says what it says then; and what vLLM has copied once says the same when it is handed in again."""
+        processor = start()
+        params, extra = sampling(extra_args={"other": 1}, watermarking=False), {"other": 1}
+        for watermarking, marked in ((False, False), (True, True), (False, False), (None, True)):
             params.watermarking = watermarking
-            processor.validate_params(params)
-            processor.validate_params(params)
-            params.watermarking = False  # what the engine's process sees
-            assert heirmark.vllm.wish_of(params).marked is marked and (extra is None or extra == given)
+            copied = submit(processor, params)
+            assert heirmark.vllm.wish_of(copied).marked is marked and params.extra_args == extra and params.watermarking is watermarking
+            input_processor().apply_watermarking(copied, False)
+            assert heirmark.vllm.wish_of(copied).marked is marked
+
+    def test_opted_out_by_it_a_request_needs_no_account(self, start):
+        processor = start()
+        processor.validate_params(sampling(extra_args={"heirmark_account": "pine"}, watermarking=False))
+        with pytest.raises(ValueError, match="no such account"):
+            processor.validate_params(sampling(extra_args={"heirmark_account": "pine", "heirmark_mark": 1}, watermarking=False))
 
     def test_unmarked_rows_are_not_touched(self, start):
         processor = start()
@@ -399,6 +447,14 @@ class TestPolicy:
             Engine(processor).run([call])
         assert call.output == [EOS] * 3 and "no such account" in caplog.text and processor.counters.snapshot() == {"requests.unknown-account": 1}
 
+    def test_one_at_temperature_0_cannot_be_ended(self, start, caplog):
+        """Nor is it said that it is."""
+        processor = start()
+        call = Call(1, [1], sampling(temperature=0.0, extra_args={"heirmark_account": "pine"}), length=3)  # past validate_params
+        with caplog.at_level(logging.ERROR, "vllm.heirmark"):
+            Engine(processor).run([call])
+        assert EOS not in call.output and "temperature 0, which nothing can end, is served" in caplog.text and processor.counters.snapshot() == {"requests.unknown-account": 1}
+
     def test_or_served_and_counted(self, start):
         processor = start(policy="serve-unmarked-and-count")
         processor.validate_params(sampling(extra_args={"heirmark_account": "pine"}))
@@ -434,10 +490,28 @@ class TestPolicy:
             else:
                 assert processor._rows[1].request.tokens == bad.output[:3] and "restarts" not in processor.counters.snapshot()
 
-    def test_without_a_stop_token_the_engine_stops(self, start):
+    @pytest.mark.parametrize(("stop", "token"), [(dict(), EOS), (dict(stop=[9]), EOS), (dict(stop=[2]), 2), (dict(ignore_eos=True, stop=[9, 12, VOCAB]), 9), (dict(ignore_eos=True), EOS),
+                                                 (dict(ignore_eos=True, stop=[-1]), EOS), (dict(eos=None, stop=[9]), 9)])
+    def test_the_token_that_ends_it_is_one_that_stops_it(self, start, stop, token):
+        """vLLM stops at eos_token_id, which is None with ignore_eos, and at stop_token_ids; all_stop_token_ids has EOS in any case."""
         processor = start()
-        with pytest.raises(heirmark.BadInputError, match="stop token"):
-            Engine(processor).run([Call(1, [1], sampling(extra_args={"heirmark_account": "pine"}, all_stop_token_ids=set()))])
+        call = Call(1, [1], sampling(extra_args={"heirmark_account": "pine"}, **stop), length=2)
+        Engine(processor).run([call])
+        assert call.output == [token] * 2 and "responses.without-stop-token" not in processor.counters.snapshot()
+
+    @pytest.mark.parametrize("stop", [dict(eos=None), dict(eos=-1, stop=[VOCAB + 7])])
+    def test_without_a_stop_token_the_engine_goes_on(self, start, caplog, stop):
+        """The response that cannot be marked gets token 0 up to its limit; the other is what it would have been."""
+        processor = start()
+        bad, broken, good = (Call(1, [1], sampling(extra_args={"heirmark_account": "pine"}, **stop), length=4), Call(2, [1], sampling(**stop), length=4),
+                             Call(3, [1], sampling(), length=8))
+        engine = Engine(processor)
+        raw = engine.raw
+        engine.raw = lambda call: np.full(COLUMNS, -np.inf, np.float32) if call is broken else raw(call)
+        with caplog.at_level(logging.ERROR, "vllm.heirmark"):
+            engine.run([bad, broken, good])
+        assert bad.output == broken.output == [0] * 4 and good.output == alone(processor, processor.begun[1], good)
+        assert processor.counters.snapshot()["responses.without-stop-token"] == 2 and caplog.text.count("no stop token") == 2
 
 
 def finite(logits):
@@ -457,37 +531,40 @@ class TestBeamSearch:
     """What vLLM calls before each: tests/engines/vllm/test_v2.py has the real ones."""
 
     @pytest.fixture
-    def processor(self, start, monkeypatch):
+    def processor(self, start, monkeypatch, input_processor):
         class EngineArgs:
             def create_engine_config(self):
                 return engine_config()
-
-        class InputProcessor:
-            def resolve_watermarking(self, params):
-                return "vLLM's"
         monkeypatch.setitem(sys.modules, "vllm.engine.arg_utils", types.SimpleNamespace(EngineArgs=EngineArgs))
-        monkeypatch.setitem(sys.modules, "vllm.v1.engine.input_processor", types.SimpleNamespace(InputProcessor=InputProcessor, BeamSearchParams=BeamSearch))
 
         def make(**members):
             start(**members)
             EngineArgs().create_engine_config()
-            once = InputProcessor.resolve_watermarking
+            once = input_processor.resolve_watermarking
             EngineArgs().create_engine_config()
-            assert InputProcessor.resolve_watermarking is once
-            return InputProcessor()
+            assert input_processor.resolve_watermarking is once
+            return input_processor()
         return make
 
     def test_is_refused(self, processor):
+        """Whatever its field `watermarking` says: of a gateway's heirmark_mark 1 nothing has reached the beam."""
         made = processor()
+        for watermarking in (None, True, False):
+            with pytest.raises(ValueError, match="beam search"):
+                made.resolve_watermarking(BeamSearch(watermarking=watermarking))
+        assert made.resolve_watermarking(sampling()) == "vLLM's"
+
+    def test_also_where_another_plugin_has_wrapped_the_function(self, processor, input_processor):
+        plain = input_processor.resolve_watermarking
+        input_processor.resolve_watermarking = functools.wraps(plain)(lambda self, params: plain(self, params))
         with pytest.raises(ValueError, match="beam search"):
-            made.resolve_watermarking(BeamSearch())
-        assert made.resolve_watermarking(BeamSearch(watermarking=False)) == made.resolve_watermarking(sampling()) == "vLLM's"
+            processor().resolve_watermarking(BeamSearch())
 
     def test_or_counted(self, processor, caplog):
         made = processor(policy="serve-unmarked-and-count")
         with caplog.at_level(logging.WARNING, "vllm.heirmark"):
             assert {made.resolve_watermarking(BeamSearch(watermarking=w)) for w in (None, True, False)} == {"vLLM's"}
-        assert heirmark.vllm._front.counters.snapshot() == {"requests.unsupported-beam-search": 2} and "requests.unsupported-beam-search 2" in caplog.text
+        assert heirmark.vllm._front.counters.snapshot() == {"requests.unsupported-beam-search": 3} and "requests.unsupported-beam-search 3" in caplog.text
 
 
 class TestTheServer:
@@ -535,14 +612,12 @@ class TestTheServer:
             with pytest.raises(heirmark.UsageError, match="ledger.*VLLM_USE_V2_MODEL_RUNNER=0"):
                 heirmark.vllm.check(engine_config(use_v2_model_runner=True))
 
-    def test_and_before_they_start(self, start, monkeypatch):
+    def test_and_before_they_start(self, start, monkeypatch, input_processor):
         """register() checks what EngineArgs makes of its arguments: with speculative decoding vLLM would never call the processor."""
         class EngineArgs:
             def create_engine_config(self, context=None, *, headless=False):
                 return engine_config(speculative_config=context)
         monkeypatch.setitem(sys.modules, "vllm.engine.arg_utils", types.SimpleNamespace(EngineArgs=EngineArgs))
-        monkeypatch.setitem(sys.modules, "vllm.v1.engine.input_processor", types.SimpleNamespace(InputProcessor=type("InputProcessor", (), {"resolve_watermarking": lambda self, params: False}),
-                                                                                                  BeamSearchParams=BeamSearch))
         plain = EngineArgs.create_engine_config
         start()
         assert EngineArgs().create_engine_config(headless=True).speculative_config is None
@@ -608,6 +683,74 @@ def test_a_recorder_is_told_what_was_kept(start, tmp_path):
     assert [t[0] for t in told][0] == "begin" and told[-1][0] == "end" and len(told) == 6
     for token, phat in told[1:-1]:
         assert token in [t for t, _ in phat] and len(phat) == 5
+
+
+class TestALedgerThatFails:
+    """A response that begins again while the ledger cannot write is ended, and no other; the engine, and the thread that looks after it at rest, go on."""
+
+    @pytest.fixture
+    def failing(self, start, tmp_path):
+        class Recorder:
+            down = False
+
+            def __init__(self):
+                self.ended = []
+
+            def begin(self, request):
+                if self.down:
+                    raise heirmark.IOFailureError("disk full")
+
+            def token(self, request, token, status, phat):
+                pass
+
+            def end(self, request):
+                self.ended.append(list(request.tokens))
+        start()
+        recorder = Recorder()
+        processor = heirmark.vllm.LogitsProcessor.__new__(heirmark.vllm.LogitsProcessor)
+        processor._serve(Service(Config.read(tmp_path / "heirmark.json"), vocab_size=VOCAB, recorder=recorder), 64)
+        engine = Engine(processor)
+        one, other = Call(1, [7, 8], sampling(), length=40), Call(2, [9], sampling(), length=40)
+        for _ in range(5):
+            engine.step([one, other])
+        return processor, recorder, engine, one, other
+
+    def test_in_the_engines_step(self, failing, caplog):
+        processor, recorder, engine, one, other = failing
+        requests = [row.request for row in processor._rows.values()]
+        recorder.down = True
+        del one.output[2:]
+        with caplog.at_level(logging.ERROR, "vllm.heirmark"):
+            for _ in range(3):
+                engine.step([one, other])
+        assert one.output[2:] == [EOS] * 3 and "disk full" in caplog.text and processor._service.live() == 1
+        assert processor._rows[1].request is requests[1] and requests[1].tokens == other.output[:-1] and len(other.output) == 8
+
+    def test_greedy_rows_need_no_ledger(self, failing, caplog):
+        """They are not marked and not recorded, and nothing could end them."""
+        processor, recorder, engine, _, _ = failing
+        recorder.down, call = True, Call(3, [1], sampling(temperature=0.0), length=5)
+        with caplog.at_level(logging.ERROR, "vllm.heirmark"):
+            engine.run([call])
+        assert len(call.output) == 5 and EOS not in call.output and caplog.text == "" and processor.counters.snapshot()["tokens.unmarked"] == 5
+
+    def test_at_rest(self, failing):
+        processor, recorder, engine, one, other = failing
+        recorder.down = True
+        del one.output[2:]
+        with processor._busy:
+            processor._settle()
+        assert processor._service.live() == 0 and all(row.request is None for row in processor._rows.values())
+        engine.step([one, other])
+        assert one.output[2:] == other.output[5:] == [EOS]
+
+    def test_at_the_end(self, failing, monkeypatch):
+        processor, recorder, engine, one, other = failing
+        recorder.down, closed, close = True, [], processor._service.close
+        monkeypatch.setattr(processor._service, "close", lambda seconds: closed.append(close(seconds)))
+        del one.output[2:]
+        processor.close()
+        assert closed == [None] and processor._service.live() == 0 and sorted(map(len, recorder.ended)) == [2, 5]
 
 
 class TestTheLedger:

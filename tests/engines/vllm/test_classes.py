@@ -218,13 +218,25 @@ def test_whatever_the_batch_does(configured):
     assert counts["tokens.marked"] + counts["tokens.issued"] == sum(lengths.values()) and "restarts" not in counts
 
 
+def test_the_token_that_ends_a_response_stops_it():
+    """By vLLM's own scheduler: of a request's stop tokens the one that is given is one at which it stops."""
+    from vllm.v1.core.sched.utils import check_stop
+    for given, expected, stops in ((dict(), EOS, True), (dict(stop_token_ids=[9]), EOS, True), (dict(ignore_eos=True, stop_token_ids=[9]), 9, True), (dict(ignore_eos=True), EOS, False),
+                                   (dict(min_tokens=20), EOS, True)):
+        asked = params(**given)
+        asked.update_from_generation_config({"eos_token_id": [EOS]}, EOS)
+        token = heirmark.vllm.ending(asked, VOCAB)
+        request = types.SimpleNamespace(pooling_params=None, sampling_params=asked, output_token_ids=[token], num_tokens=2, num_output_tokens=1, max_tokens=100)
+        assert token == expected and check_stop(request, LONGEST) is stops, given
+
+
 def test_greedy_rows_and_opting_out(configured):
     runner = Runner()
     states = [runner.call("request-0", [1], params(temperature=0.0)), runner.call("request-1", [1], params(temperature=1.0)), runner.call("request-2", [1], params(temperature=1.0, extra_args={"heirmark_mark": False}))]
     for _ in range(10):
         runner.step(states)
     runner.step(states[:1])
-    assert len(runner.begun) == 3 and states[1].output_token_ids == runner.alone(runner.begun[1], states[1])
+    assert len(runner.begun) == 2 and states[1].output_token_ids == runner.alone(runner.begun[0], states[1])
     outputs = states[0].output_token_ids
     for position, token in enumerate(outputs):
         states[0].output_token_ids = outputs[:position]

@@ -81,9 +81,10 @@ def test_served_text_is_found(key, tmp_path):
                     unmarked = texts
         print(f"\n{CLIENTS} clients, {TURNS} turns of {CLIENTS * LENGTH} tokens each way, tokens/s: unmarked {speeds[0]}, marked {speeds[1]}; ratio of the medians {statistics.median(speeds[1]) / statistics.median(speeds[0]):.3f}")
         server.many(prompts(), 8, vllm_xargs={"heirmark_account": "birch"})
-        with pytest.raises(urllib.error.HTTPError) as error:
-            server.complete([BOS, 5], 4, use_beam_search=True, n=2)
-        assert error.value.code == 400 and "beam search" in error.value.read().decode()
+        for more in ({}, {"watermarking": False, "vllm_xargs": {"heirmark_mark": 1}}):  # the second: what a client adds to its gateway's word
+            with pytest.raises(urllib.error.HTTPError) as error:
+                server.complete([BOS, 5], 4, use_beam_search=True, n=2, **more)
+            assert error.value.code == 400 and "beam search" in error.value.read().decode()
         for extra, words in (({"heirmark_mark": "no"}, "heirmark_mark"), ({"heirmark_account": "pine"}, "no such account"), ({"heirmark_key": "x"}, "heirmark_key")):
             with pytest.raises(urllib.error.HTTPError) as error:
                 server.complete([BOS, 5], 4, vllm_xargs=extra)

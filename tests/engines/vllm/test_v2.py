@@ -332,7 +332,7 @@ def test_a_request_that_cannot_be_marked_is_ended(configured):
         runner.step([(call, 9), (other, 9)])
     check(other)
     assert call.output == [EOS] * 3 and runner.marks.counters.snapshot() == {"requests.unknown-account": 1, "requests.marked": 1}
-    call.params._all_stop_token_ids = {-1, VOCAB + 7}  # no token that there is
+    call.params._eos_token_id, call.params._all_stop_token_ids = None, {-1, VOCAB + 7}  # no token that there is
     runner.sampler.add_request(runner.states.req_id_to_index["1"], call.params)
     runner.step([(call, 9)])
     assert call.output[3:] == [0]
@@ -400,14 +400,22 @@ class TestTheFrontEnd:
         from vllm.v1.engine.input_processor import InputProcessor
         configured()
         runner = Runner()
-        for watermarking, marked in ((False, False), (None, True), (True, True)):
-            asked = params(watermarking=watermarking)
-            processor = InputProcessor.__new__(InputProcessor)
-            processor.vllm_config = types.SimpleNamespace(watermark_config=None)
-            build_custom_logits_processors_params_validator(None)(asked)
-            clone = asked.clone()
-            processor.apply_watermarking(clone, False)
-            assert clone.watermarking is False and runner.marks.add_request(0, clone) is marked
+        plain = {name: getattr(InputProcessor, name) for name in ("resolve_watermarking", "apply_watermarking")}
+        try:
+            for asked in (params(), params(skip_clone=True)):  # a program's, and one of vLLM's servers', of which it makes no deep copy
+                for watermarking, marked in ((False, False), (None, True), (True, True)):
+                    asked.watermarking = watermarking
+                    processor = InputProcessor.__new__(InputProcessor)
+                    processor.vllm_config = types.SimpleNamespace(watermark_config=None)
+                    build_custom_logits_processors_params_validator(None)(asked)
+                    clone = asked.clone()
+                    processor.apply_watermarking(clone, False)
+                    assert clone.watermarking is False and runner.marks.add_request(0, clone) is marked and asked.extra_args is None
+                    processor.apply_watermarking(clone, False)  # as AsyncLLM does with an EngineCoreRequest
+                    assert runner.marks.add_request(0, clone) is marked
+        finally:
+            for name, function in plain.items():
+                setattr(InputProcessor, name, function)
 
     @pytest.mark.parametrize("policy", ["fail-closed", "serve-unmarked-and-count"])
     def test_beam_search(self, configured, policy):
@@ -415,23 +423,28 @@ class TestTheFrontEnd:
         from vllm.config import VllmConfig
         from vllm.entrypoints.serve.exception_handling.error_response import create_error_response
         from vllm.sampling_params import BeamSearchParams
+        from vllm.v1.engine import input_processor
         from vllm.v1.engine.input_processor import InputProcessor
         configured(policy=policy)
-        plain = getattr(InputProcessor.resolve_watermarking, "__wrapped__", InputProcessor.resolve_watermarking)
-        InputProcessor.resolve_watermarking = plain
+        plain = {name: getattr(function := getattr(InputProcessor, name), "__wrapped__", function) for name in ("resolve_watermarking", "apply_watermarking")}
         try:
-            heirmark.vllm._watch_beam_search()
+            for name, function in plain.items():
+                setattr(InputProcessor, name, function)
+            heirmark.vllm._watch_requests(input_processor)
             processor = InputProcessor.__new__(InputProcessor)
             processor.vllm_config = VllmConfig.__new__(VllmConfig)
             processor.vllm_config.watermark_config = None
-            asked = BeamSearchParams(beam_width=2, max_tokens=3)
-            assert processor.resolve_watermarking(params()) is False and processor.resolve_watermarking(BeamSearchParams(beam_width=2, max_tokens=3, watermarking=False)) is False
-            if policy == "fail-closed":
-                with pytest.raises(ValueError, match="beam search") as error:
-                    processor.resolve_watermarking(asked)
-                assert create_error_response(error.value).error.code == 400
-            else:
-                assert processor.resolve_watermarking(asked) is False
-                assert heirmark.vllm._front.counters.snapshot() == {"requests.unsupported-beam-search": 1}
+            assert processor.resolve_watermarking(params()) is False
+            for watermarking in (None, False):
+                asked = BeamSearchParams(beam_width=2, max_tokens=3, watermarking=watermarking)
+                if policy == "fail-closed":
+                    with pytest.raises(ValueError, match="beam search") as error:
+                        processor.resolve_watermarking(asked)
+                    assert create_error_response(error.value).error.code == 400
+                else:
+                    assert processor.resolve_watermarking(asked) is False
+            if policy != "fail-closed":
+                assert heirmark.vllm._front.counters.snapshot() == {"requests.unsupported-beam-search": 2}
         finally:
-            InputProcessor.resolve_watermarking = plain
+            for name, function in plain.items():
+                setattr(InputProcessor, name, function)

@@ -1,5 +1,6 @@
 """generate() of real transformers on a small model with random weights."""
 import json
+import types
 
 import pytest
 
@@ -101,6 +102,20 @@ def test_greedy_is_transformers_own(marks, model):
     options = dict(attention_mask=torch.ones_like(PROMPTS), do_sample=False, max_new_tokens=30)
     assert model.generate(PROMPTS, custom_generate=marks, **options).tolist() == model.generate(PROMPTS, **options).tolist()
     assert set(marks.counters.snapshot()) == {"requests.marked", "tokens.unmarked"}
+
+
+@pytest.mark.parametrize("in_a_dictionary", [False, True])
+def test_a_record_is_what_was_returned(marks, model, in_a_dictionary):
+    """A criterion ends one row a token before the batch: in the last step a token is drawn for it, and padding stands in its place."""
+    class Stop(transformers.StoppingCriteria):
+        def __call__(self, input_ids, scores, **kwargs):
+            return torch.tensor([input_ids.shape[1] >= 9, False, False])
+    marks, recorded = marks(), []
+    marks.service._recorder = types.SimpleNamespace(begin=lambda r: None, token=lambda *_: None, end=lambda r: recorded.append(list(r.tokens)))
+    out = model.generate(PROMPTS, attention_mask=torch.ones_like(PROMPTS), do_sample=True, max_new_tokens=6, suppress_tokens=[PAD, EOS], stopping_criteria=[Stop()], custom_generate=marks,
+                         return_dict_in_generate=in_a_dictionary)
+    new = (out.sequences if in_a_dictionary else out)[:, 4:].tolist()
+    assert new[0][5] == PAD and recorded == [new[0][:5], *new[1:]] and all(PAD not in tokens for tokens in recorded)
 
 
 def test_refused(marks, model):

@@ -56,7 +56,8 @@ class Config:
 
         try:
             data = path.read_bytes()
-            members = json.loads(data.decode("utf-8"), object_pairs_hook=lambda pairs: _without_twins(pairs, bad))
+            # A number is wrong whatever it is, and Python does not read an integer of thousands of digits.
+            members = json.loads(data.decode("utf-8"), object_pairs_hook=lambda pairs: _without_twins(pairs, bad), parse_int=float)
         except PermissionError as error:
             raise heirmark.KeyAccessError(f"{path}: {error.strerror}") from None
         except OSError as error:
@@ -65,19 +66,25 @@ class Config:
             raise bad("no UTF-8 text") from None
         except json.JSONDecodeError as error:
             raise bad(f"line {error.lineno}: {error.msg}") from None
+        except RecursionError:
+            raise bad("nested too deeply") from None
         if not isinstance(members, dict):
             raise bad("expected an object")
         if unknown := sorted(members.keys() - {field.name for field in dataclasses.fields(cls) if field.name != "digest"}):
-            raise bad(f'unknown member "{unknown[0]}"')
+            raise bad(f"unknown member {_shown(unknown[0])}")
         for name, value in members.items():
             if not isinstance(value, str) or not value:
                 raise bad(f'member "{name}": expected a string that is not empty')
+            if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
+                raise bad(f'member "{name}": holds a control character or half of a surrogate pair')
         if "subkeys" not in members:
             raise bad('member "subkeys": missing')
-        if "account" in members and not heirmark.is_key_name(members["account"]):
+        if "account" in members and not _is_name(members["account"]):
             raise bad('member "account": expected 1 to 64 of a-z 0-9 . _ -')
         if "epoch" in members and not re.fullmatch("[0-9]{4}-(0[1-9]|1[0-2])", members["epoch"]):
             raise bad('member "epoch": expected YYYY-MM')
+        if "model" in members and not re.fullmatch("[ -~]{1,256}", members["model"]):
+            raise bad('member "model": expected 1 to 256 printable ASCII characters')
         try:
             policy = Policy(members.get("policy", Policy.FAIL_CLOSED.value))
         except ValueError:
@@ -111,6 +118,16 @@ def _month() -> str:
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m")
 
 
+def _is_name(value: Any) -> bool:
+    """Is it an account's name?"""
+    return isinstance(value, str) and value.isascii() and heirmark.is_key_name(value)
+
+
+def _shown(name: Any) -> str:
+    """A stranger's name in quotes, as a message of one line that can be encoded holds it."""
+    return json.dumps(str(name)[:64])
+
+
 def _without_twins(pairs: list[tuple[str, Any]], bad: Callable[[str], Exception]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
@@ -121,7 +138,7 @@ def _without_twins(pairs: list[tuple[str, Any]], bad: Callable[[str], Exception]
 class Counters:
     """Counts by name, for a server's metrics; any thread may add and read.
 
-    responses.unrecorded: the ledger had no room, or does not take such a response; requests.marked, requests.opted-out, requests.REASON; requests.epoch-over: of the marked ones, those that began after the
+    responses.unrecorded: the ledger had no room, or does not take such a response; responses.without-stop-token: it was to be ended, and nothing ends it (vLLM); requests.marked, requests.opted-out, requests.REASON; requests.epoch-over: of the marked ones, those that began after the
     month of the key, which goes on being used until the server is started with the next; tokens.marked (window), tokens.issued, tokens.unmarked (greedy), tokens.REASON; restarts. A REASON
     says why a mark that should have been made was not: unknown-account, bad-parameter, unsupported-NAME, no-finite-logit, infinite-logit.
     """
@@ -153,10 +170,10 @@ class Wish:
         """arguments: a mapping, of which only names that begin with heirmark are looked at; anything else asks for nothing. UsageError names the argument, which the
         engine calls a `what`."""
         given = {name: value for name, value in arguments.items() if str(name).startswith("heirmark")} if isinstance(arguments, Mapping) else {}
-        if unknown := sorted(given.keys() - {"heirmark_account", "heirmark_mark"}):
-            raise heirmark.UsageError(f'{what} "{unknown[0]}": heirmark has heirmark_account and heirmark_mark')
+        if unknown := sorted(given.keys() - {"heirmark_account", "heirmark_mark"}, key=str):
+            raise heirmark.UsageError(f"{what} {_shown(unknown[0])}: heirmark has heirmark_account and heirmark_mark")
         account, mark = given.get("heirmark_account"), given.get("heirmark_mark", True)
-        if account is not None and not (isinstance(account, str) and heirmark.is_key_name(account)):
+        if account is not None and not _is_name(account):
             raise heirmark.UsageError(f'{what} "heirmark_account": expected 1 to 64 of a-z 0-9 . _ -')
         if not isinstance(mark, (bool, int, float)) or mark not in (0, 1):
             raise heirmark.UsageError(f'{what} "heirmark_mark": expected true or false, 1 or 0')
@@ -380,6 +397,11 @@ class Service:
             del self._requests[request.key]
         if self._recorder and request.marked:
             self._recorder.end(request)
+
+    def forget(self, request: Request) -> None:
+        """Ends a request of which nothing was served, so that nothing of it is recorded but what had ended before: what stood when the engine replaced tokens."""
+        request.tokens = request.tokens[:request.since]
+        self.end(request)
 
     def split(self, request: Request) -> None:
         """For an engine that does not say when a response has ended: what it has by now is recorded as a response of its own. What follows, if anything does, is

@@ -44,6 +44,11 @@ def _params(params: Any, vocab_size: int) -> dict[str, Any]:
     return {"temperature": params.temperature, "top_k": params.top_k if params.top_k < vocab_size else 0, "top_p": params.top_p, "min_p": params.min_p}
 
 
+def _prompt(req: Any) -> Sequence[int]:
+    """The prompt's tokens that the model has read. Where it has images, SGLang puts numbers of its own into origin_input_ids; where it is too long (--allow-auto-truncate), only that is cut."""
+    return req.origin_input_ids_unpadded[:len(req.origin_input_ids)]
+
+
 def _unsupported(req: Any) -> str:
     if (req.sampling_params.beam_width or 1) > 1:
         return "beam_width"
@@ -103,7 +108,7 @@ class Engine:
         self._gone: collections.deque[int] = collections.deque()  # filled by the collector, at any time
 
     def draw(self, batch: Batch, logits: Any) -> list[int]:
-        """A token for each row; -1 where SGLang is to sample it, -2 where the request is to be ended (refusal() says why), 0 where SGLang throws the token away.
+        """A token for each row; -1 where SGLang is to sample it, -2 where the request is to be ended (refusal() says why), 0 where SGLang throws the token away, or ends the request before its first.
 
         logits: [rows, columns], as they stand before temperature; rows are copied to the host."""
         self._sweep()
@@ -114,6 +119,8 @@ class Engine:
             index = length - len(req.origin_input_ids)  # of the token to be drawn, in the response
             if index < len(req.output_ids):
                 continue  # a part of a prompt that is read in chunks, or read again
+            if id(req) not in self._rows and req.to_finish is not None:
+                continue  # SGLang has rejected it (set_finish_with_abort) or it was aborted: a prompt of one token runs to its end, and no response begins
             row = self._row(req, index)
             if row.request is None:
                 tokens[i] = _REFUSED
@@ -178,7 +185,7 @@ class Engine:
         params = req.sampling_params
         try:
             wish = _wish(params)
-            row.request = self.service.begin([*req.origin_input_ids_unpadded, *req.output_ids[:index]], account=wish.account, marked=wish.marked, unsupported=_unsupported(req),
+            row.request = self.service.begin([*_prompt(req), *req.output_ids[:index]], account=wish.account, marked=wish.marked, unsupported=_unsupported(req),
                                              **_params(params, self.service.sampler.vocab_size))
         except (heirmark.UsageError, heirmark.KeyAccessError) as error:
             self._refuse(row, str(error), 400)
@@ -278,7 +285,7 @@ def make_sampler_class(base: type, *, engine: Engine | None, group: Any, abort: 
             for i, (req, code) in enumerate(zip(batch.reqs, codes, strict=True)):
                 if code == _REFUSED:
                     codes[i] = 0
-                    if not req.finished():
+                    if not req.finished() and req.to_finish is None:  # SGLang's own reason stands
                         message, status = engine.refusal(req) if engine is not None else ("heirmark", 500)
                         req.to_finish = abort(message, status)
             tokens = positions.new_tensor(codes)

@@ -73,11 +73,11 @@ class Processor:
             else:
                 self._service.sync(request, tokens)
                 self._alive[i] = tokens[-1] not in self._ends
-            if not self._alive[i]:
-                self._service.end(request)
 
-    def end(self) -> None:
-        """Ends all requests."""
+    def end(self, returned: Any = None) -> None:
+        """Ends all requests, which records them. returned: [rows, tokens], what generate() is to return: what was drawn in its last step for a row that had ended is no part of it, nor of the record."""
+        if returned is not None and self._length is not None:
+            self._follow(returned[:, self._length:].tolist())
         for request in self._requests:
             self._service.end(request)
 
@@ -120,11 +120,14 @@ class Marks:
                                                    **params))
             processor = Processor(self.service, requests, ends=_token_ids(generation_config.eos_token_id), pad=next(iter(_token_ids(generation_config.pad_token_id)), None))
             logits_processor.insert(next((i for i, p in enumerate(logits_processor) if type(p).__name__ in _WARPERS), len(logits_processor)), processor)
-            return model._sample(input_ids, logits_processor=logits_processor, stopping_criteria=stopping_criteria, generation_config=generation_config, synced_gpus=synced_gpus,
-                                 streamer=streamer, **model_kwargs)
-        finally:
-            for request in requests:
-                self.service.end(request)
+            out = model._sample(input_ids, logits_processor=logits_processor, stopping_criteria=stopping_criteria, generation_config=generation_config, synced_gpus=synced_gpus,
+                                streamer=streamer, **model_kwargs)
+            processor.end(getattr(out, "sequences", out))  # return_dict_in_generate
+            return out
+        except BaseException:
+            for request in requests:  # those of rows that had ended, too: generate() returns none of them
+                self.service.forget(request)
+            raise
 
     @staticmethod
     def check(generation_config: Any) -> None:

@@ -53,6 +53,24 @@ def wish_of(params: Any) -> Wish:
     return Wish.of(getattr(params, "extra_args", None), "extra argument")
 
 
+def asked_of(params: Any) -> Wish:
+    """What a request asks for as it is submitted, while vLLM's own field `watermarking` is still the caller's. UsageError names the argument that is wrong."""
+    wish = wish_of(params)
+    return dataclasses.replace(wish, marked=False) if _says_itself_unmarked(params) else wish
+
+
+def _says_itself_unmarked(params: Any) -> bool:
+    return getattr(params, "watermarking", None) is False and "heirmark_mark" not in (params.extra_args or {})
+
+
+def note(params: Any) -> None:
+    """Writes what `watermarking` says into the extra arguments, which reach the engine's process. params: vLLM's own copy of the request's, in which it is about to overwrite the field.
+
+    What is noted is noted for good: of an EngineCoreRequest that a program makes first and hands in then, vLLM overwrites the field twice."""
+    if "heirmark_mark" not in (params.extra_args or {}):
+        params.extra_args = {**(params.extra_args or {}), "heirmark_mark": 0 if params.watermarking is False else 1}
+
+
 def is_greedy(params: Any) -> bool:
     return params.temperature < _GREEDY_BELOW
 
@@ -73,8 +91,14 @@ def parameters(params: Any, vocab_size: int) -> dict[str, Any]:
 
 
 def ending(params: Any, vocab_size: int) -> int | None:
-    """The token that ends a response which cannot be marked: an engine has no way to fail one request from a logits processor. None where it has none."""
-    return min((token for token in params.all_stop_token_ids if 0 <= token < vocab_size), default=None)
+    """The token that ends a response which cannot be marked: an engine has no way to fail one request from a logits processor. None where it has none.
+
+    eos_token_id and stop_token_ids are what vLLM stops at. all_stop_token_ids has EOS also where the request says ignore_eos: that token, which does not stop it, only where nothing does."""
+    for tokens in ((params.eos_token_id, *(params.stop_token_ids or ())), params.all_stop_token_ids):
+        good = [token for token in tokens if token is not None and 0 <= token < vocab_size]
+        if good:
+            return min(good)
+    return None
 
 
 # ---- What the engine must be
@@ -142,8 +166,8 @@ def register() -> None:
     """Entry point of vllm.general_plugins, which vLLM calls in each of its processes before it makes an engine: a server with a wrong configuration does not start.
 
     With speculative decoding the V1 runner leaves the logits processors of entry points out without a word, so text would go out unmarked. Nothing of vLLM's tells a plugin
-    of the engine's configuration before that, so EngineArgs.create_engine_config is wrapped: what it returns is checked. Nor does anything tell a plugin of beam search,
-    so InputProcessor.resolve_watermarking, which each beam search calls first, is wrapped too."""
+    of the engine's configuration before that, so EngineArgs.create_engine_config is wrapped: what it returns is checked. Nor does anything tell a plugin of beam search or of
+    the field `watermarking`, so two functions of InputProcessor are wrapped too."""
     global _front
     if _front is not None or not os.environ.get(VARIABLE):
         return
@@ -157,30 +181,39 @@ def register() -> None:
     def create_engine_config(self: Any, *args: Any, **options: Any) -> Any:
         config = make(self, *args, **options)
         check(config)
-        _watch_beam_search()
+        _watch_requests(importlib.import_module("vllm.v1.engine.input_processor"))  # which the process that makes an engine is about to import
         return config
 
     arguments.EngineArgs.create_engine_config = create_engine_config
 
 
-def _watch_beam_search() -> None:
-    module = importlib.import_module("vllm.v1.engine.input_processor")  # which the process that makes an engine is about to import
-    resolve = module.InputProcessor.resolve_watermarking
-    if hasattr(resolve, "__wrapped__"):
+def _watch_requests(module: Any) -> None:
+    """module: vllm.v1.engine.input_processor. resolve_watermarking is what each beam search calls first; apply_watermarking overwrites `watermarking` in vLLM's copy of each request's parameters."""
+    resolve, apply = module.InputProcessor.resolve_watermarking, module.InputProcessor.apply_watermarking
+    if getattr(resolve, "heirmark_watches", False):
         return
 
     @functools.wraps(resolve)
     def resolve_watermarking(self: Any, params: Any) -> bool:
         if isinstance(params, module.BeamSearchParams):
-            _beam_search(params)
+            _beam_search()
         return resolve(self, params)
 
+    @functools.wraps(apply)
+    def apply_watermarking(self: Any, params: Any, watermarking: bool) -> None:
+        note(params)
+        apply(self, params, watermarking)
+
+    resolve_watermarking.heirmark_watches = True  # functools.wraps hands this on to whoever wraps it again
     module.InputProcessor.resolve_watermarking = resolve_watermarking
+    module.InputProcessor.apply_watermarking = apply_watermarking
 
 
-def _beam_search(params: Any) -> None:
-    """vLLM makes beams of requests for one token and chooses among them by probability, which leaves no mark. UsageError, a ValueError, under fail-closed: vLLM answers 400."""
-    if _front is None or params.watermarking is False:
+def _beam_search() -> None:
+    """vLLM makes beams of requests for one token and chooses among them by probability, which leaves no mark. UsageError, a ValueError, under fail-closed: vLLM answers 400.
+
+    BeamSearchParams have no extra arguments, so it cannot be seen here whether a gateway has said heirmark_mark 1: that the client says `watermarking` false excuses no beam."""
+    if _front is None:
         return
     if _front.config.policy is Policy.FAIL_CLOSED:
         raise heirmark.UsageError("this request cannot be marked: beam search is not supported")
@@ -221,10 +254,11 @@ class _Row:
         self.params = params
         self.output = output  # the engine's own list, to which it appends
         self.greedy = is_greedy(params)
-        self.request: Request | None = None  # None: it was to be marked and cannot be, so its response is ended
+        self.request: Request | None = None  # None: it was to be marked and cannot be, so its response is ended; or the row is greedy, and has none
         self.before = len(output)            # tokens of the output that are part of the request's prompt
         self.draw: Draw | None = None        # given to the engine, not yet seen in the output
-        self.counted = len(output)           # of a greedy row's
+        self.endless = False                 # ended, and without a stop token
+        self.counted: int | None = None      # how many tokens of a greedy row; None where they are not counted
 
 
 def _references(row: _Row) -> int:
@@ -275,16 +309,14 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
 
     @classmethod
     def validate_params(cls, sampling_params: Any) -> None:
-        """UsageError, a ValueError, at submission: vLLM answers 400.
-
-        vLLM overwrites `watermarking` after this, with what its own watermark would do. So it is noted here what the request said."""
+        """UsageError, a ValueError, at submission: vLLM answers 400. sampling_params are the caller's own, who may use them again: they are only read."""
         if not os.environ.get(VARIABLE):
             return
         if _front is None:
             raise heirmark.UsageError(f"{VARIABLE} is set, but VLLM_PLUGINS leaves out heirmark, so that nobody checked the engine")
-        if getattr(sampling_params, "watermarking", None) is False and "heirmark_mark" not in (sampling_params.extra_args or {}):
-            sampling_params.extra_args = {**(sampling_params.extra_args or {}), "heirmark_mark": 0}
-        wish = wish_of(sampling_params)
+        if (module := sys.modules.get("vllm.v1.engine.input_processor")) is not None:
+            _watch_requests(module)  # of an engine made without EngineArgs
+        wish = asked_of(sampling_params)
         if not wish.marked or _front.config.policy is not Policy.FAIL_CLOSED:
             return
         if wish.account is not None and wish.account not in _front.accounts:
@@ -343,14 +375,15 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
 
     def _settle(self) -> None:
         for row in [*self._rows.values(), *self._left.values()]:
-            if row.request is None or not row.request.marked or row.greedy:
+            if row.request is None or not row.request.marked:
                 continue
             self._follow(row)
+            if row.request is None:
+                continue
             try:
                 self._service.split(row.request)
             except heirmark.Error as error:
-                _log.error("heirmark: a response is ended: %s", error)
-                row.request = None
+                self._fail(row, error)
 
     def _update(self, batch_update: Any) -> None:
         for row in self._rows.values():
@@ -388,21 +421,37 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
                 return row
             self._end(row)
         row = _Row(params, output)
-        row.request = self._begin(params, [*prompt, *output])
+        if row.greedy:
+            self._admit(row)
+        else:
+            row.request = self._begin(params, [*prompt, *output])
         return row
 
     @staticmethod
     def _same(row: _Row, prompt: list[int]) -> bool:
         """Has the request come back as it left?"""
-        if row.request is None or not row.request.marked:
+        if row.request is None or not row.request.marked:  # greedy rows, too
             return True
         return len(row.request.prompt) == len(prompt) + row.before and row.request.tokens == row.output[row.before:]
 
+    def _asked(self, params: Any) -> dict[str, Any]:
+        """As Service.begin and admit have it. UsageError names the argument that is wrong."""
+        wish = wish_of(params)
+        return {"account": wish.account, "marked": wish.marked, "unsupported": unsupported(params, self._scheme)}
+
+    def _admit(self, row: _Row) -> None:
+        """A greedy row is vLLM's own: its tokens carry no mark, so none is recorded, and it needs no ledger that can write. Where all rows are greedy, vLLM does not even call apply()."""
+        try:
+            _, _, reason = self._service.admit(temperature=0.0, **self._asked(row.params))
+        except (heirmark.UsageError, heirmark.KeyAccessError) as error:  # validate_params refuses it where it is submitted
+            _log.error("heirmark: a response at temperature 0, which nothing can end, is served: %s", error)
+            return
+        self._service.count(reason)
+        row.counted = None if reason else len(row.output)
+
     def _begin(self, params: Any, prompt: list[int]) -> Request | None:
         try:
-            wish = wish_of(params)  # temperature and min-p have been applied
-            return self._service.begin(prompt, account=wish.account, marked=wish.marked, unsupported=unsupported(params, self._scheme),
-                                       **({"temperature": 0.0} if is_greedy(params) else truncation(params, self._service.sampler.vocab_size)))
+            return self._service.begin(prompt, **self._asked(params), **truncation(params, self._service.sampler.vocab_size))  # temperature and min-p have been applied
         except (heirmark.UsageError, heirmark.KeyAccessError, heirmark.IOFailureError) as error:  # validate_params refuses what is wrong where it is submitted
             _log.error("heirmark: a response is ended: %s", error)
             return None
@@ -411,15 +460,26 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
         if row.request is not None:
             self._service.end(row.request)
 
+    def _fail(self, row: _Row, error: heirmark.Error) -> None:
+        """Ends one response, and no other: a failure of the ledger under fail-closed, where a response begins again that cannot be recorded."""
+        _log.error("heirmark: a response is ended: %s", error)
+        self._end(row)
+        row.request = None
+
     def _follow(self, row: _Row) -> None:
-        """Lets a request see what became of its row."""
+        """Lets a request see what became of its row. row.request is None behind it where that failed."""
+        try:
+            self._catch_up(row)
+        except heirmark.Error as error:
+            self._fail(row, error)
+
+    def _catch_up(self, row: _Row) -> None:
         draw, row.draw = row.draw, None
         request, now = row.request, len(row.output)
-        if request is None or not request.marked:
-            return
-        if row.greedy:
+        if row.counted is not None and now != row.counted:
             self._service.counters.add("tokens.unmarked", max(0, now - row.counted))
             row.counted = now
+        if request is None or not request.marked:
             return
         known = row.before + len(request.tokens)
         if draw is not None and now == known + 1 and row.output[-1] == draw.token:
@@ -461,11 +521,18 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
                     row.request = None
         for index, row in rows:
             if row.request is None:
-                chosen[index] = ending(row.params, self._service.sampler.vocab_size)
-                if chosen[index] is None:
-                    raise heirmark.BadInputError("a response cannot be marked, and has no stop token to end it with")
+                chosen[index] = self._ending(row)
         if chosen:
             indices = list(chosen)
             logits[indices] = -math.inf
             logits[indices, list(chosen.values())] = 0.0
         return logits
+
+    def _ending(self, row: _Row) -> int:
+        """The token that an ended response gets. An exception would end the engine, and everybody's responses with it: without a stop token it is token 0, up to the response's own limit."""
+        token = ending(row.params, self._service.sampler.vocab_size)
+        if token is None and not row.endless:
+            row.endless = True
+            self._service.counters.add("responses.without-stop-token")
+            _log.error("heirmark: a response that is ended has no stop token, and gets token 0 up to its limit")
+        return token or 0
