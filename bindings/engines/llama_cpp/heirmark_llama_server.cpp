@@ -45,6 +45,11 @@ std::string read_file(const std::string& path) {
   return out;
 }
 
+bool is_month(std::string_view text) {
+  return text.size() == 7 && text[4] == '-' && text.find_first_not_of("0123456789-") == std::string_view::npos && std::count(text.begin(), text.end(), '-') == 1 &&
+         text.substr(5) >= "01" && text.substr(5) <= "12";
+}
+
 /// How many strings a JSON text has: two quotes each, and a quote inside of one stands behind a backslash.
 std::size_t count_strings(std::string_view text) {
   std::size_t quotes = 0;
@@ -73,14 +78,16 @@ Config read_config(const std::string& path) {
     if (kMembers.count(name) == 0) throw bad("unknown member \"" + name + "\"");
     const std::string given = value.is_string() ? value.get<std::string>() : std::string();
     if (given.empty()) throw bad("member \"" + name + "\": expected a string that is not empty");
+    if (std::any_of(given.begin(), given.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; })) throw bad("member \"" + name + "\": holds a control character");
     if (name == "subkeys") out.subkeys = (folder / given).string();
     else if (name == "ledger") out.ledger = (folder / given).string();
     else if (name == "model") {
       if (given.size() > 256 || !std::all_of(given.begin(), given.end(), [](char c) { return c >= ' ' && c <= '~'; })) throw bad("member \"model\": 1 to 256 printable ASCII characters");
       out.model = given;
-    }
-    else if (name == "epoch") out.epoch = given;
-    else if (name == "account") {
+    } else if (name == "epoch") {
+      if (!is_month(given)) throw bad("member \"epoch\": expected YYYY-MM");
+      out.epoch = given;
+    } else if (name == "account") {
       if (!is_key_name(given)) throw bad(std::string("member \"account\": ") + kNameRule);
       out.account = given;
     } else if (given == "serve-unmarked-and-count") out.fail_closed = false;

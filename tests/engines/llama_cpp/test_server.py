@@ -346,7 +346,9 @@ def check_what_does_not_start(case):
                         ('{"subkeys": 5}', ['"subkeys"']), ('{%s, "polic": "x"}' % good, ['unknown member "polic"']), ('{%s, "policy": "x"}' % good, ['"policy"', "fail-closed"]),
                         ('{%s, %s}' % (good, good), ["a member twice"]), ('{%s, "account": "A B"}' % good, ['"account"']), ('{%s, "account": "pine"}' % good, ["subkeys.json", '"pine"']),
                         ('{"subkeys": "none.json"}', ["none.json"]), ('{%s, "ledger": "none"}' % good, ["none"]), ('{%s, "ledger": "empty"}' % good, ["empty"]),
-                        ('{%s, "ledger": "ledger", "model": "\\u00e9"}' % good, ["model"]), ('{"subkeys": "subkeys.json", "epoch": "2026-12"}', ["keys of 2026-11, and the configuration names 2026-12"])):
+                        ('{%s, "ledger": "ledger", "model": "\\u00e9"}' % good, ["bad.json", '"model"', "ASCII"]), ('{%s, "model": "\\u00e9"}' % good, ['"model"', "ASCII"]),
+                        ('{"subkeys": "a\\u0000b"}', ['"subkeys"', "control"]), ('{"subkeys": "subkeys.json", "epoch": "2026-13"}', ['"epoch"', "YYYY-MM"]),
+                        ('{"subkeys": "subkeys.json", "epoch": "2026-12"}', ["keys of 2026-11, and the configuration names 2026-12"])):
         (case.folder / "bad.json").write_bytes(text.encode("latin-1"))
         server = Server(case.folder, "bad.json")
         assert server.end() != 0, text
