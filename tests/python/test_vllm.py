@@ -9,6 +9,7 @@ import logging
 import random
 import subprocess
 import sys
+import threading
 import time
 import types
 
@@ -794,5 +795,6 @@ class TestTheLedger:
         for _ in range(3):  # it was only slow: what follows is a response of its own
             engine.step([call])
         processor.close()
+        assert not any(thread.name == "heirmark-ledger" for thread in threading.enumerate()), "a thread that outlives the interpreter keeps keys from being wiped"
         assert [(line["prompt"], line["tokens"]) for line in lines()] == [([1], first), ([1, *first], call.output[3:])]
         assert len({line["request_id"] for line in lines()}) == 2

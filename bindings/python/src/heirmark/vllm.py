@@ -301,10 +301,12 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
         self._reporter = Reporter(service.counters)
         self._busy = threading.Lock()  # of the engine's calls, and of the thread that looks after an engine at rest
         self._called = time.monotonic()
+        self._closed = threading.Event()
+        self._rester = threading.Thread(target=self._rest, name="heirmark-ledger", daemon=True)
         if service.config.ledger is not None:
             # The engine's process may be a child, which runs these finalizers and not those of atexit.
             multiprocessing.util.Finalize(None, self.close, exitpriority=10)
-            threading.Thread(target=self._rest, name="heirmark-ledger", daemon=True).start()
+            self._rester.start()
         announce(service, "on the host")
 
     @classmethod
@@ -364,11 +366,13 @@ class LogitsProcessor(*dict.fromkeys(base for base in (_V1, _V2) if base is not 
                 self._service.close(10.0)
             except heirmark.Error as error:
                 _log.error("heirmark: %s", error)
+        self._closed.set()
+        if self._rester.is_alive():
+            self._rester.join(10.0)  # a thread that outlives the interpreter keeps keys from being wiped
 
     def _rest(self) -> None:
         """An engine at rest calls nothing, and so does not say that the last responses have ended: they are recorded as they stand."""
-        while True:
-            time.sleep(_REST_SECONDS / 2)
+        while not self._closed.wait(_REST_SECONDS / 2):
             with self._busy:
                 if time.monotonic() - self._called >= _REST_SECONDS:
                     self._settle()
