@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/text.hpp"
-#include "crypto/secretbox.hpp"
 #include "ledger/reader_impl.hpp"
 
 namespace heirmark {
@@ -96,7 +95,6 @@ Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::str
     select->bind(0, *end);
     std::optional<ledger::Opener> opener;
     if (!accounts.empty()) opener.emplace(*database, *info, secret->secret);
-    const bool ours = opener && crypto::hex_encode(crypto::box_public_key(secret->secret)) == info->seal_key;
     for (;;) {
       const auto row = select->step();
       if (!row) return row.error();
@@ -106,7 +104,7 @@ Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::str
         const auto record = ledger::parse_record(select->text(1), select->number(0));
         if (!record) return Error{ErrorCode::invalid_evidence, where + ": " + record.error().message};
         const auto opened = opener->open(*record, select->blob(3));
-        if (!opened && opened.error().code == ErrorCode::key && !ours) return opened.error().at(where);
+        if (!opened && opened.error().code == ErrorCode::key && !opener->ours()) return opened.error().at(where);
         if (!opened && opened.error().code == ErrorCode::io) return opened.error().at(where);
         if (!opened) {
           if (unread++ == 0) first_unread = select->number(0);

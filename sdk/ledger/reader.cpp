@@ -22,6 +22,8 @@ Result<const Secret32*> Opener::session(std::uint64_t id) {
   return &sessions_.emplace(id, *std::move(key)).first->second;
 }
 
+bool Opener::ours() const { return crypto::hex_encode(crypto::box_public_key(secret_)) == info_.seal_key; }
+
 Result<Unpacked> Opener::open(const ParsedRecord& record, std::span<const std::uint8_t> sealed) {
   if (crypto::hex_encode(crypto::sha256(sealed)) != record.sealed) return Error{ErrorCode::invalid_evidence, "the sealed part is not the one that was recorded"};
   if (sealed.size() < 8) return Error{ErrorCode::invalid_evidence, "the sealed part is too short"};

@@ -21,6 +21,8 @@ class Opener {
   Opener(Database& database, const LedgerInfo& info, const Secret32& secret) : database_(database), info_(info), secret_(secret) {}
   /// The response of a record, checked against its digests. `invalid_evidence` if they differ, `key` if the secret is another ledger's.
   [[nodiscard]] Result<Unpacked> open(const ParsedRecord& record, std::span<const std::uint8_t> sealed);
+  /// Is the secret that of ledger.json's sealKey? If so, a session's key that it does not open is damaged.
+  [[nodiscard]] bool ours() const;
 
  private:
   Result<const Secret32*> session(std::uint64_t id);

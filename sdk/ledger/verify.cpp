@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/files.hpp"
-#include "crypto/secretbox.hpp"
 #include "ledger/checkpoint.hpp"
 #include "ledger/reader_impl.hpp"
 
@@ -20,9 +19,7 @@ struct Purge { std::uint64_t responses; std::string before, digest; };
 class Verifier {
  public:
   Verifier(ledger::Database& database, const LedgerInfo& info, const LedgerReader::VerifyOptions& options) : database_(database), info_(info), options_(options) {
-    if (options.secret == nullptr) return;
-    opener_.emplace(database, info, options.secret->secret);
-    ours_ = crypto::hex_encode(crypto::box_public_key(options.secret->secret)) == info.seal_key;
+    if (options.secret != nullptr) opener_.emplace(database, info, options.secret->secret);
   }
 
   Result<LedgerCheck> run() {
@@ -30,7 +27,7 @@ class Verifier {
     if (!transaction) return transaction.error();
     const auto state = ledger::read_state(database_);
     if (!state) return state.error();
-    if (opener_ && !ours_) problem("ledger.json: sealKey is not that of the ledger's secret; what was sealed to it is for somebody else");
+    if (opener_ && !opener_->ours()) problem("ledger.json: sealKey is not that of the ledger's secret; what was sealed to it is for somebody else");
     if (auto done = compare_log_key(); !done) return done.error();
     if (auto done = read_checkpoints(); !done) return done.error();
     if (auto done = read_published(); !done) return done.error();
@@ -164,7 +161,7 @@ class Verifier {
     if (opener_) {
       const auto opened = opener_->open(*parsed, *sealed);
       // Another ledger's secret opens nothing and is not the sealKey's: a mistake of the caller's, not of the ledger.
-      if (!opened && opened.error().code == ErrorCode::key && !ours_ && out_.opened == 0) return opened.error().at("record " + std::to_string(seq));
+      if (!opened && opened.error().code == ErrorCode::key && !opener_->ours() && out_.opened == 0) return opened.error().at("record " + std::to_string(seq));
       if (!opened) problem(seq, opened.error().message);
       else ++out_.opened;
     }
@@ -200,7 +197,6 @@ class Verifier {
   const LedgerInfo& info_;
   const LedgerReader::VerifyOptions& options_;
   std::optional<ledger::Opener> opener_;
-  bool ours_ = false;  ///< the secret is that of ledger.json's sealKey
   ledger::Tree tree_;
   std::string time_;
   std::map<std::uint64_t, LedgerCheckpoint> checkpoints_;
