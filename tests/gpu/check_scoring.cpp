@@ -1,5 +1,6 @@
-// gpu_check_scoring [--json FILE]: compares bulk scoring on the GPU with the CPU's path over 10^8 (key, pair) sums, every scheme with and without
-// weights, then measures it. Exit status 0: equal; 1: not; 2: usage; 77: there is no GPU; 5: it failed.
+// gpu_check_scoring [--small] [--json FILE]: compares bulk scoring on the GPU with the CPU's path over 10^8 (key, pair) sums, every scheme with and without
+// weights, then measures it. --small: 10^5 sums of each, and no measuring: for a device that is emulated. Exit status 0: equal; 1: not; 2: usage;
+// 77: there is no GPU; 5: it failed.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -66,7 +67,9 @@ Result<bool> agree(kernels::ScoreDevice& device, const Job& job, unsigned thread
   const auto columns = PairColumns::make(set, true);
   if (!columns) return columns.error();
   const WordRule rule = WordRule::of(*job.profile);
-  const std::vector<std::uint64_t> checkpoints{1, job.pairs / 3, job.pairs};
+  std::vector<std::uint64_t> checkpoints;
+  for (const std::uint64_t point : {std::uint64_t{1}, std::uint64_t{job.pairs / 3}, std::uint64_t{job.pairs}})
+    if (checkpoints.empty() || point > checkpoints.back()) checkpoints.push_back(point);
   const auto live = evaluate_growth(best_kernel(), rule, *columns, keys_of(0), checkpoints, threads, {});
   const auto live_here = evaluate_growth(device, rule, *columns, keys_of(0), checkpoints, {});
   if (!live) return live.error();
@@ -118,7 +121,7 @@ bool write_json(const char* path, bool equal, double sums, double seconds, const
   return std::fclose(file) == 0;
 }
 
-int run(const char* json) {
+int run(bool small, const char* json) {
   const auto start = std::chrono::steady_clock::now();
   auto opened = kernels::open_score_device();
   if (!opened) {
@@ -135,9 +138,9 @@ int run(const char* json) {
   std::vector<Job> jobs;
   for (const Profile* profile : profiles)
     for (const bool weighted : {false, true}) {
-      jobs.push_back({profile, weighted, 8192 + 33, 2003});  // more than one batch of keys, the second not full
+      jobs.push_back({profile, weighted, 8192 + 33, small ? 11u : 2003u});  // more than one batch of keys, the second not full
       jobs.push_back({profile, weighted, 1, 1});
-      jobs.push_back({profile, weighted, 7, 100001});
+      jobs.push_back({profile, weighted, small ? 3u : 7u, small ? 5003u : 100001u});
     }
   double sums = 0;
   bool all = true;
@@ -156,7 +159,7 @@ int run(const char* json) {
     return false;
   };
   if (!write()) return 5;
-  if (!all) return 1;
+  if (!all || small) return all ? 0 : 1;
   for (const bool weighted : {false, true})
     for (const Profile* profile : profiles) {
       const auto rate = measure(device, *profile, weighted, threads);
@@ -169,8 +172,18 @@ int run(const char* json) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 1) return run(nullptr);
-  if (argc == 3 && std::string_view(argv[1]) == "--json") return run(argv[2]);
-  std::fprintf(stderr, "usage: gpu_check_scoring [--json FILE]\n");
-  return 2;
+  bool small = false;
+  const char* json = nullptr;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--small") {
+      small = true;
+    } else if (argument == "--json" && i + 1 < argc) {
+      json = argv[++i];
+    } else {
+      std::fprintf(stderr, "usage: gpu_check_scoring [--small] [--json FILE]\n");
+      return 2;
+    }
+  }
+  return run(small, json);
 }
