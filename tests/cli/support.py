@@ -16,6 +16,7 @@ import unittest
 HEIRMARK = os.environ.get("HEIRMARK", "heirmark")
 MAKE_KEYSTORE = os.environ.get("HEIRMARK_MAKE_KEYSTORE", "make_keystore")
 SOURCE = pathlib.Path(os.environ.get("HEIRMARK_SOURCE", pathlib.Path(__file__).resolve().parents[2]))
+EXPECT_DEVICE = "HEIRMARK_EXPECT_DEVICE" in os.environ  # the command under test has a device, an emulated one at least
 PASSPHRASE = "correct horse battery staple"
 HERE = pathlib.Path(__file__).resolve().parent
 

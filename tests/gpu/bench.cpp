@@ -30,7 +30,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr int kExitUsage = 2, kExitNoDevice = 77;
 constexpr std::uint32_t kMaxRows = 1024, kMaxVocab = 262144;
-constexpr std::size_t kPool = std::size_t{kMaxRows} * kMaxVocab;  ///< elements of the pool of each type
+constexpr std::uint32_t kSmall = 64;  ///< of --small: rows and vocabularies are so many times smaller
 constexpr std::size_t kMaxNodes = 2048, kFewNodes = 4, kHotNodes = 32;
 constexpr double kColdTimes = 3;   ///< a cold pool over the second-level cache
 constexpr double kHotShare = 0.5;  ///< a hot buffer's greatest share of it
@@ -133,7 +133,7 @@ std::size_t cold_nodes(std::size_t buffers) { return (kFewNodes + buffers - 1) /
 struct Settings {
   double seconds = 140;
   int device = 0;
-  bool list = false;
+  bool list = false, small = false;
   std::string json;
 };
 
@@ -147,8 +147,8 @@ class Bench {
     require(cudaEventCreate(&end_), "cudaEventCreate");
     for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
       void*& pool = pools_[static_cast<std::size_t>(dtype)];
-      require(cudaMalloc(&pool, kPool * size_of(dtype)), "the pool of logits");
-      launch_fill(pool, dtype, kPool, 20261125, stream_);
+      require(cudaMalloc(&pool, pool_elements() * size_of(dtype)), "the pool of logits");
+      launch_fill(pool, dtype, pool_elements(), 20261125, stream_);
     }
     require(cudaMalloc(&out_, kMaxRows * sizeof(Sampled)), "cudaMalloc");
     require(cudaMalloc(&top_, kMaxRows * sizeof(TopTokens)), "cudaMalloc");
@@ -172,6 +172,8 @@ class Bench {
   const Made& made(What what, std::uint32_t vocab, bool truncation);
   const DeviceRow* rows_of(What what, Cut cut, std::uint32_t vocab);
   double measure(const Case& c);
+  /// Of the pool of each type.
+  [[nodiscard]] std::size_t pool_elements() const { return std::size_t{kMaxRows} * kMaxVocab / (settings_.small ? kSmall * kSmall : 1); }
   [[nodiscard]] std::size_t cache() const { return static_cast<std::size_t>(properties_.l2CacheSize); }
   [[nodiscard]] unsigned processors() const { return static_cast<unsigned>(properties_.multiProcessorCount); }
 
@@ -208,7 +210,7 @@ double Bench::time(std::size_t nodes, double milliseconds, const std::function<v
   };
   replay();
   const double first = std::max(replay(), 1e-3);
-  std::vector<double> times(std::clamp<std::size_t>(static_cast<std::size_t>(milliseconds / (2 * first)), 5, 101));
+  std::vector<double> times(std::clamp<std::size_t>(static_cast<std::size_t>(milliseconds / (2 * first)), settings_.small ? 1 : 5, 101));
   for (double& t : times) t = replay();
   require(cudaGraphExecDestroy(runnable), "cudaGraphExecDestroy");
   require(cudaGraphDestroy(graph), "cudaGraphDestroy");
@@ -222,7 +224,7 @@ double Bench::floor_of(std::size_t bytes, bool hot) {
   if (const auto found = floors_.find(key); found != floors_.end()) return found->second.first;
   // What is in the pool does not matter to a maximum; float32's is the largest.
   const auto* const pool = static_cast<const std::byte*>(pools_[static_cast<std::size_t>(DType::float32)]);
-  const std::size_t buffers = hot ? 1 : buffers_of(bytes, cache(), kPool * 4), nodes = hot ? kHotNodes : cold_nodes(buffers);
+  const std::size_t buffers = hot ? 1 : buffers_of(bytes, cache(), pool_elements() * 4), nodes = hot ? kHotNodes : cold_nodes(buffers);
   std::pair<double, unsigned> best{1e30, 0};
   constexpr double kMilliseconds = 6;
   for (unsigned which = 0; which < kFloors; ++which) {
@@ -275,7 +277,7 @@ const DeviceRow* Bench::rows_of(What what, Cut cut, std::uint32_t vocab) {
 double Bench::measure(const Case& c) {
   const Made& made = this->made(c.what, c.vocab, c.allowed);
   const DeviceRow* const rows = rows_of(c.what, c.cut, c.vocab);
-  const std::size_t bytes = std::size_t{c.batch} * c.vocab * size_of(c.dtype), pool_bytes = kPool * size_of(c.dtype);
+  const std::size_t bytes = std::size_t{c.batch} * c.vocab * size_of(c.dtype), pool_bytes = pool_elements() * size_of(c.dtype);
   const std::size_t buffers = c.hot ? 1 : buffers_of(bytes, cache(), pool_bytes), nodes = c.hot ? kHotNodes : cold_nodes(buffers);
   const auto* const pool = static_cast<const std::byte*>(pools_[static_cast<std::size_t>(c.dtype)]);
   constexpr double kMilliseconds = 25;
@@ -290,13 +292,17 @@ int Bench::run(std::FILE* file) {
   const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
   // A second of work, so that the clocks are where they stay.
   while (passed() < 1) {
-    launch_fill(pools_[0], DType::float32, kPool, 20261125, stream_);
+    launch_fill(pools_[0], DType::float32, pool_elements(), 20261125, stream_);
     require(cudaStreamSynchronize(stream_), "warming up");
   }
   std::printf("device %s, %u processors, L2 %.0f MiB\n%-62s %10s %10s %7s\n", properties_.name, processors(), static_cast<double>(cache()) / (1 << 20), "", "us", "floor us", "ratio");
   std::size_t measured = 0, left = 0;
   std::string first_left;
-  for (const Case& c : all_cases()) {
+  for (Case c : all_cases()) {
+    if (settings_.small) {
+      c.batch = std::max(1u, c.batch / kSmall);
+      c.vocab = (c.vocab / kSmall + 7) / 8 * 8;  // the floors read 16 bytes at a time
+    }
     const std::size_t bytes = std::size_t{c.batch} * c.vocab * size_of(c.dtype);
     if (c.hot && static_cast<double>(bytes) > kHotShare * static_cast<double>(cache())) continue;
     if (passed() > settings_.seconds) {
@@ -331,6 +337,7 @@ const char kHelp[] =
     "  --seconds S    start no measurement after S seconds (default 140); the most important come first\n"
     "  --json FILE    one JSON object a line\n"
     "  --device N     CUDA's number of the device (default 0)\n"
+    "  --small        rows and vocabularies 64 times smaller: a rehearsal, for a device that is emulated\n"
     "  --list         print what would be measured; needs no device\n"
     "Exit: 0, 2 usage, 1 the device failed, 77 no device.\n";
 
@@ -338,8 +345,8 @@ int run(int argc, char** argv) {
   Settings settings;
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    if (name == "--list") {
-      settings.list = true;
+    if (name == "--list" || name == "--small") {
+      (name == "--list" ? settings.list : settings.small) = true;
       continue;
     }
     const char* const text = i + 1 < argc ? argv[++i] : "";

@@ -159,7 +159,7 @@ void Executor::warp_operation(Warp& warp, std::uint32_t pc) {
   const auto first = static_cast<unsigned>(std::countr_zero(there));
   Frame& frame = *warp.frame[first];
   Step step{instruction, frame, there, warp, *this};
-  const unsigned mask_operand = instruction.kind == Kind::shuffle ? 3 : instruction.kind == Kind::reduce ? 1 : 0;
+  const unsigned mask_operand = instruction.kind == Kind::shuffle ? 3 : instruction.kind == Kind::warp_barrier ? 0 : 1;
   const auto mask = static_cast<std::uint32_t>(step.from(mask_operand)[first]);
   for_lanes(there, [&](unsigned lane) {
     faulting_lane_ = lane;
@@ -170,10 +170,13 @@ void Executor::warp_operation(Warp& warp, std::uint32_t pc) {
   if ((there & mask) != mask) return;
   if (instruction.kind == Kind::warp_barrier) {
     ++warp.phase;
-  } else if (instruction.kind == Kind::reduce) {
-    std::uint32_t sum = 0;
-    for_lanes(mask, [&](unsigned lane) { sum += static_cast<std::uint32_t>(step.from(0)[lane]); });
-    for_lanes(mask, [&](unsigned lane) { step.to(0)[lane] = sum; });
+  } else if (instruction.kind == Kind::sum || instruction.kind == Kind::greatest) {
+    std::uint32_t all = 0;
+    for_lanes(mask, [&](unsigned lane) {
+      const auto given = static_cast<std::uint32_t>(step.from(0)[lane]);
+      all = instruction.kind == Kind::sum ? all + given : std::max(all, given);
+    });
+    for_lanes(mask, [&](unsigned lane) { step.to(0)[lane] = all; });
   } else {
     const std::array<std::uint64_t, kLanes> given = *reinterpret_cast<const std::array<std::uint64_t, kLanes>*>(step.from(0));
     for_lanes(mask, [&](unsigned lane) {

@@ -1,5 +1,6 @@
 #include "memory.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -167,29 +168,37 @@ std::byte* GlobalMemory::read(std::uint64_t address, std::uint32_t bytes, const 
   const std::size_t offset = address - reinterpret_cast<std::uint64_t>(region.begin);
   if (std::memchr(region.defined.data() + offset, 0, bytes) != nullptr) throw Fault("memory at " + hex(address) + " is read before anybody wrote it");
   if (region.written) {
-    for (std::uint64_t word = address / 4; word <= (address + bytes - 1) / 4; ++word) {
-      const auto found = written_.find(word);
-      if (found == written_.end()) continue;
-      if (read_only_cache) throw Fault("memory at " + hex(address) + " was written by this launch and is read through the cache for constants");
-      check_order(found->second, actor, "reads");
-      if (found->second.block == actor.block) found->second.trace.read(actor);
+    for (std::uint64_t at = address; at < address + bytes;) {
+      const auto found = written_.find(at / 4);
+      const std::uint64_t end = std::min(address + bytes, at / 4 * 4 + 4);
+      if (found == written_.end()) at = end;
+      for (; at < end; ++at) {
+        Written& earlier = found->second[at % 4];
+        if (earlier.phase == 0) continue;
+        if (read_only_cache) throw Fault("memory at " + hex(address) + " was written by this launch and is read through the cache for constants");
+        check_order(earlier, actor, "reads");
+        if (earlier.block == actor.block) earlier.trace.read(actor);
+      }
     }
   }
   return region.begin + offset;
 }
 
 void GlobalMemory::note(std::uint64_t address, std::uint32_t bytes, const Actor& actor, bool atomic) {
-  for (std::uint64_t word = address / 4; word <= (address + bytes - 1) / 4; ++word) {
-    const auto [entry, fresh] = written_.try_emplace(word, Written{actor.block, actor.phase, actor.thread, atomic, {}});
-    Written& earlier = entry->second;
-    if (!fresh && !(atomic && earlier.atomic)) check_order(earlier, actor, "overwrites");
-    if (earlier.block != actor.block) earlier.trace = {};
-    earlier.trace.write(actor, atomic);
-    earlier.block = actor.block;
-    earlier.phase = actor.phase;
-    earlier.thread = actor.thread;
-    earlier.atomic = atomic;
+  for (std::uint64_t at = address; at < address + bytes;) {
+    auto& word = written_[at / 4];
+    for (const std::uint64_t end = std::min(address + bytes, at / 4 * 4 + 4); at < end; ++at) note(word[at % 4], actor, atomic);
   }
+}
+
+void GlobalMemory::note(Written& place, const Actor& actor, bool atomic) const {
+  if (place.phase != 0 && !(atomic && place.atomic)) check_order(place, actor, "overwrites");
+  if (place.block != actor.block) place.trace = {};
+  place.trace.write(actor, atomic);
+  place.block = actor.block;
+  place.phase = actor.phase;
+  place.thread = actor.thread;
+  place.atomic = atomic;
 }
 
 std::byte* GlobalMemory::write(std::uint64_t address, std::uint32_t bytes, const Actor& actor) {

@@ -1,5 +1,6 @@
 // Memory of the emulated device, and who touched it: what compute-sanitizer's memcheck, initcheck and racecheck look for.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -93,20 +94,21 @@ class GlobalMemory {
   struct Release { std::uint32_t phase, thread; };
   using Known = std::unordered_map<std::uint32_t, Release>;
   struct Written {
-    std::uint32_t block, phase, thread;
-    bool atomic;
+    std::uint32_t block = 0, phase = 0, thread = 0;  ///< phase 0: nobody wrote it
+    bool atomic = false;
     Trace trace;
   };
   Region* find(std::uint64_t address, std::size_t bytes);
   Region& touched(std::uint64_t address, std::uint32_t bytes);
   void check_order(const Written& earlier, const Actor& actor, const char* what) const;
   void note(std::uint64_t address, std::uint32_t bytes, const Actor& actor, bool atomic);
+  void note(Written& place, const Actor& actor, bool atomic) const;
 
   std::map<std::uint64_t, Region> regions_;
   Region* last_ = nullptr;
   std::size_t in_use_ = 0;
-  // Of the launch, by words of 4 bytes
-  std::unordered_map<std::uint64_t, Written> written_;
+  // Of the launch
+  std::unordered_map<std::uint64_t, std::array<Written, 4>> written_;  ///< by the word; each of its bytes
   std::unordered_map<std::uint64_t, Known> released_;  ///< by the address of the atomic operation
   // Of the block
   std::unordered_map<std::uint32_t, std::uint32_t> fenced_;  ///< thread: phase of its last fence

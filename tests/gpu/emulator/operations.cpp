@@ -1,5 +1,6 @@
 #include "operations.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -263,6 +264,23 @@ float of_half(u16 half) {
   return sign * std::ldexp(static_cast<float>(exponent == 0 ? fraction : fraction + 1024), (exponent == 0 ? 1 : exponent) - 25);
 }
 
+// To the nearest, of two the even one.
+u16 to_bfloat(float x) {
+  const u32 bits = std::bit_cast<u32>(x);
+  return std::isnan(x) ? 0x7FFF : static_cast<u16>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+u16 to_half(float x) {
+  const u16 sign = std::signbit(x) ? 0x8000 : 0;
+  if (std::isnan(x)) return 0x7FFF;
+  const float size = std::fabs(x);
+  if (size >= 65520) return sign | 0x7C00;
+  int exponent = 0;
+  (void)std::frexp(size, &exponent);
+  const int unit = std::max(exponent, -13) - 11;  // of the last place
+  const auto places = static_cast<u32>(std::nearbyint(std::ldexp(size, -unit)));
+  return sign | static_cast<u16>(places + (exponent < -13 ? 0 : static_cast<u32>(exponent + 13) << 10));
+}
+
 /// Towards zero; beyond the range its end; 0 of a NaN.
 template <class I, class F>
 I truncated(F x) {
@@ -283,7 +301,10 @@ void conversions(Table& t) {
   });
   set<[](float a) { return static_cast<double>(a); }, float>(t, "cvt.f64.f32");
   set<[](double a) { return static_cast<float>(a); }, double>(t, "cvt.rn.f32.f64");
+  set<[](float a) { return std::nearbyint(a); }, float>(t, "cvt.rni.f32.f32");
   set<of_half, u16>(t, "cvt.f32.f16");
+  set<to_half, float>(t, "cvt.rn.f16.f32");
+  set<to_bfloat, float>(t, "cvt.rn.bf16.f32");
 }
 
 // ---- Sums in several words: the condition code is a carry, or of a difference a borrow
@@ -441,7 +462,8 @@ Table make_table() {
   t["bar.sync"] = {Kind::barrier, nullptr, 1};
   t["bar.warp.sync"] = {Kind::warp_barrier, nullptr, 1};
   t["shfl.sync.bfly.b32"] = {Kind::shuffle, nullptr, 4};
-  t["redux.sync.add.u32"] = {Kind::reduce, nullptr, 2};
+  t["redux.sync.add.u32"] = {Kind::sum, nullptr, 2};
+  t["redux.sync.max.u32"] = {Kind::greatest, nullptr, 2};
   return t;
 }
 }  // namespace

@@ -6,6 +6,7 @@
 // error of every call from then on.
 #include <cuda_runtime_api.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +37,7 @@ struct CUstream_st {
 };
 struct CUgraph_st { std::vector<Work> work; };
 struct CUgraphExec_st { std::vector<Work> work; };
+struct CUevent_st { std::chrono::steady_clock::time_point when; };
 
 namespace {
 struct FatBinary {
@@ -272,8 +274,9 @@ cudaError_t cudaLaunchKernel(const void* host, dim3 grid, dim3 block, void** arg
 
 cudaError_t cudaGetDeviceCount(int* count) {
   return call([&](Runtime&) {
-    *count = 1;
-    return cudaSuccess;
+    const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
+    *count = visible == nullptr || *visible != '\0' ? 1 : 0;
+    return *count == 1 ? cudaSuccess : cudaErrorNoDevice;
   });
 }
 cudaError_t cudaGetDevice(int* device) {
@@ -300,6 +303,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     std::strcpy(properties->name, "emulated (tests/gpu/emulator)");
     properties->multiProcessorCount = runtime.processors();
     properties->major = 9;
+    properties->l2CacheSize = 8192;
     return cudaSuccess;
   });
 }
@@ -471,6 +475,39 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t runnable) {
   return cudaSuccess;
 }
 
+// ---- Events: the time that the emulator took
+
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  return call([&](Runtime&) {
+    *event = new CUevent_st;
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  return call([&](Runtime& runtime) {
+    event->when = {};
+    runtime.give(stream, [event] { event->when = std::chrono::steady_clock::now(); });
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  return waiting_call([&](Runtime& runtime) {
+    if (event->when == std::chrono::steady_clock::time_point{}) runtime.finish_all(false);
+    return cudaSuccess;
+  });
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  return call([&](Runtime&) {
+    if (begin->when == std::chrono::steady_clock::time_point{} || end->when == std::chrono::steady_clock::time_point{}) return cudaErrorNotReady;
+    *milliseconds = std::chrono::duration<float, std::milli>(end->when - begin->when).count();
+    return cudaSuccess;
+  });
+}
+
 // ---- Errors
 
 cudaError_t cudaGetLastError() {
@@ -486,6 +523,7 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorInvalidValue: return "invalid argument";
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorInvalidConfiguration: return "invalid configuration argument";
+    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
     case cudaErrorInvalidKernelImage: return "device kernel image is invalid";
     case cudaErrorInvalidDeviceFunction: return "invalid device function";
