@@ -8,6 +8,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "clock.hpp"
 #include "operations.hpp"
 
 namespace heirmark::emulator {
@@ -25,15 +26,15 @@ std::string readable(const std::string& name) {
   return status == 0 ? text.get() : name;
 }
 
-/// ", file:line"; before what comes from CUDA's own headers, the last place outside them.
+}  // namespace
+
 std::string place_of(const Module& module, std::uint32_t pc) {
   for (std::uint32_t i = pc + 1; i-- > 0;) {
     const auto file = module.files.find(module.code[i].file);
-    if (file != module.files.end() && file->second.find("/targets/") == std::string::npos) return ", " + file->second + ":" + std::to_string(module.code[i].source_line);
+    if (file != module.files.end() && file->second.find("/targets/") == std::string::npos) return file->second + ":" + std::to_string(module.code[i].source_line);
   }
-  return "";
+  return "nowhere";
 }
-}  // namespace
 
 // ---- Memory
 
@@ -220,6 +221,7 @@ void Executor::run_lanes(Warp& warp, std::uint32_t lanes) {
     }
     switch (instruction.kind) {
       case Kind::plain:
+        if (clock_ != nullptr) clock_->issue(warp, frame, pc, active);
         if (active != 0) {
           Step step{instruction, frame, active, warp, *this};
           faulting_lane_ = static_cast<std::uint32_t>(std::countr_zero(active));
@@ -228,6 +230,7 @@ void Executor::run_lanes(Warp& warp, std::uint32_t lanes) {
         ++pc;
         break;
       case Kind::branch:
+        if (clock_ != nullptr) clock_->issue(warp, frame, pc, active);
         if (active == 0) {
           ++pc;
         } else if (active == lanes) {
@@ -238,6 +241,7 @@ void Executor::run_lanes(Warp& warp, std::uint32_t lanes) {
         }
         break;
       default:
+        if (clock_ != nullptr) clock_->issue(warp, frame, pc, active);
         if (active == 0) {
           ++pc;
           break;
@@ -299,6 +303,7 @@ bool Executor::release_barrier() {
     warp.at_barrier = 0;
   }
   ++phase_;
+  if (clock_ != nullptr) clock_->barrier();
   return true;
 }
 
@@ -350,19 +355,22 @@ void Executor::run(const Launch& launch) {
     shared_.resize(kSharedBias + launch.module->shared_bytes);
     local_.resize(std::size_t{(launch.threads + kLanes - 1) / kLanes} * kLanes * kLocalBytes);
     memory_.begin_launch();
+    if (clock_ != nullptr) clock_->begin_launch(launch);
     std::vector<std::uint32_t> order(launch.blocks);
     std::iota(order.begin(), order.end(), 0);
     std::shuffle(order.begin(), order.end(), random_);
     for (const std::uint32_t block : order) {
       block_ = block;
+      if (clock_ != nullptr) clock_->begin_block();
       run_block();
+      if (clock_ != nullptr) clock_->end_block();
     }
   } catch (const Fault& fault) {
     std::string where = readable(entry.name);
     if (faulting_warp_ != nullptr) {
       const Instruction& instruction = launch.module->code[faulting_pc_];
       where += ", block " + std::to_string(block_) + ", thread " + std::to_string(faulting_warp_->number * kLanes + faulting_lane_);
-      where += place_of(*launch.module, faulting_pc_);
+      where += ", " + place_of(*launch.module, faulting_pc_);
       where += " (PTX line " + std::to_string(instruction.line) + ")";
     }
     faulting_warp_ = nullptr;

@@ -45,7 +45,11 @@ struct Launch {
   std::vector<std::byte> params;
 };
 
+class Clock;
 class Executor;
+
+/// "file:line" of an instruction; of what comes from CUDA's own headers, the last place outside them.
+[[nodiscard]] std::string place_of(const Module& module, std::uint32_t pc);
 
 /// An instruction about to be executed by some lanes of a warp.
 struct Step {
@@ -65,6 +69,8 @@ class Executor {
   explicit Executor(GlobalMemory& memory) : memory_(memory) {}
   /// Of everything that a device leaves open: the order of blocks and warps, the last bits of approximations.
   void seed(std::uint64_t value) { random_.seed(value); }
+  /// Estimates what blocks take, from the next launch on; null: nobody does.
+  void time(Clock* clock) { clock_ = clock; }
   /// Throws Fault with the kernel, the thread and the place in it.
   void run(const Launch& launch);
 
@@ -95,6 +101,7 @@ class Executor {
   void free_frame(Frame* frame);
 
   GlobalMemory& memory_;
+  Clock* clock_ = nullptr;
   SharedMemory shared_;
   std::vector<std::byte> local_;
   std::mt19937_64 random_{1};

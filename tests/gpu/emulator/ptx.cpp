@@ -403,6 +403,7 @@ class Parser {
     }
     const std::string_view opcode = next();
     const std::vector<std::string_view> parts = parts_of(opcode);
+    made.cost = cost_of(opcode);
     if (parts[0] == "call") return call(made);
     std::vector<Operand> operands;
     while (!accept(";")) {

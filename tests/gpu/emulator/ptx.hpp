@@ -35,6 +35,16 @@ enum class Kind : std::uint8_t { plain, branch, call, leave, barrier, warp_barri
 /// them (PTX ISA 9, "Floating point instructions": mul, add). What decides a token may not depend on it.
 enum class Contraction : std::uint8_t { none, product, sum, difference };
 
+/// Of a processor, for clock.hpp.
+enum class Pipe : std::uint8_t { none, integer, single_float, wide_float, special, memory };
+struct Cost {
+  Pipe pipe = Pipe::none;
+  std::uint8_t issue = 1;      ///< instructions that a device makes of it
+  std::uint16_t latency = 0;   ///< cycles until its result can be used
+};
+/// By the whole name of an instruction.
+[[nodiscard]] Cost cost_of(std::string_view name);
+
 /// Slots name registers of a frame or constants: 32 values of 64 bits, one a lane.
 struct Instruction {
   Execute execute = nullptr;
@@ -53,6 +63,7 @@ struct Instruction {
   std::uint32_t target = kNone;  ///< of a branch: an index into Module::code; of a call: into Module::calls
   std::uint32_t line = 0;        ///< of the PTX
   std::uint32_t file = 0, source_line = 0;
+  Cost cost;
 };
 
 /// Variable in shared memory. Offsets are of the module; between variables lies memory that is nobody's.

@@ -67,6 +67,8 @@ class Runtime {
   std::set<CUstream_st*> streams;
   cudaError_t lost = cudaSuccess;  ///< what every call gives from now on
   std::string fault;
+  bool estimating = false;
+  std::vector<Estimate> estimates;
   // What one device does and another does not
   [[nodiscard]] int processors() const { return static_cast<int>(kProcessors[seed_ % std::size(kProcessors)]); }
   [[nodiscard]] bool contracts() const { return seed_ / std::size(kProcessors) % 2 != 0; }
@@ -87,8 +89,10 @@ class Runtime {
 
   void run(const Launch& launch) {
     if (lost != cudaSuccess) return;
+    executor_.time(estimating ? &clock_ : nullptr);
     try {
       executor_.run(launch);
+      if (estimating) estimates.push_back(clock_.end_launch());
     } catch (const Fault& error) {
       std::fprintf(stderr, "emulator: %s\n", error.what());
       fault = error.what();
@@ -142,6 +146,7 @@ class Runtime {
   }
   std::uint64_t seed_ = 0;
   Executor executor_{memory};
+  Clock clock_;
   std::mt19937_64 random_;
   CUstream_st legacy_;
 };
@@ -198,6 +203,18 @@ std::string heirmark::emulator::last_fault() {
   Runtime& runtime = Runtime::get();
   const std::lock_guard lock(runtime.mutex);
   return runtime.fault;
+}
+
+void heirmark::emulator::estimate_launches(bool wanted) {
+  Runtime& runtime = Runtime::get();
+  const std::lock_guard lock(runtime.mutex);
+  runtime.estimating = wanted;
+}
+
+std::vector<Estimate> heirmark::emulator::take_estimates() {
+  Runtime& runtime = Runtime::get();
+  const std::lock_guard lock(runtime.mutex);
+  return std::exchange(runtime.estimates, {});
 }
 
 extern "C" {
