@@ -199,6 +199,20 @@ void Executor::warp_operation(Warp& warp, std::uint32_t pc) {
   warp.at_warp &= ~mask;
 }
 
+void Executor::tell_clock(Warp& warp, Frame& frame, std::uint32_t pc, std::uint32_t lanes) {
+  const Instruction& instruction = launch_->module->code[pc];
+  addresses_.clear();
+  if (instruction.to[0] != kNone && instruction.address != kNone && (instruction.space == Space::global || instruction.space == Space::generic)) {
+    Step step{instruction, frame, lanes, warp, *this};
+    for_lanes(lanes, [&](unsigned lane) {
+      const std::uint64_t address = step.slot(instruction.address)[lane] + static_cast<std::uint64_t>(instruction.offset);
+      const auto within = [&](const std::byte* begin, std::size_t bytes) { return address - reinterpret_cast<std::uint64_t>(begin) < bytes; };
+      if (!within(shared_.begin(), shared_.size()) && !within(local_.data(), local_.size()) && !within(launch_->params.data(), launch_->params.size())) addresses_.push_back(address);
+    });
+  }
+  clock_->issue(warp, frame, pc, addresses_);
+}
+
 /// Runs lanes that stand at the same place until they part, wait, leave, or come to where others stand.
 void Executor::run_lanes(Warp& warp, std::uint32_t lanes) {
   const auto first = static_cast<unsigned>(std::countr_zero(lanes));
@@ -221,7 +235,7 @@ void Executor::run_lanes(Warp& warp, std::uint32_t lanes) {
     }
     switch (instruction.kind) {
       case Kind::plain:
-        if (clock_ != nullptr) clock_->issue(warp, frame, pc, active);
+        if (clock_ != nullptr) tell_clock(warp, frame, pc, active);
         if (active != 0) {
           Step step{instruction, frame, active, warp, *this};
           faulting_lane_ = static_cast<std::uint32_t>(std::countr_zero(active));
@@ -230,7 +244,7 @@ void Executor::run_lanes(Warp& warp, std::uint32_t lanes) {
         ++pc;
         break;
       case Kind::branch:
-        if (clock_ != nullptr) clock_->issue(warp, frame, pc, active);
+        if (clock_ != nullptr) tell_clock(warp, frame, pc, active);
         if (active == 0) {
           ++pc;
         } else if (active == lanes) {
@@ -241,7 +255,7 @@ void Executor::run_lanes(Warp& warp, std::uint32_t lanes) {
         }
         break;
       default:
-        if (clock_ != nullptr) clock_->issue(warp, frame, pc, active);
+        if (clock_ != nullptr) tell_clock(warp, frame, pc, active);
         if (active == 0) {
           ++pc;
           break;

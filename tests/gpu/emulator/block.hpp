@@ -97,11 +97,13 @@ class Executor {
   void leave(Warp& warp, std::uint32_t lanes);
   void warp_operation(Warp& warp, std::uint32_t pc);
   bool release_barrier();
+  void tell_clock(Warp& warp, Frame& frame, std::uint32_t pc, std::uint32_t lanes);
   Frame* new_frame(const Function& function);
   void free_frame(Frame* frame);
 
   GlobalMemory& memory_;
   Clock* clock_ = nullptr;
+  std::vector<std::uint64_t> addresses_;
   SharedMemory shared_;
   std::vector<std::byte> local_;
   std::mt19937_64 random_{1};

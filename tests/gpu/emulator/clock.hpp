@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "block.hpp"
@@ -23,7 +24,9 @@ struct Estimate {
   std::string kernel;
   std::uint64_t blocks = 0;
   double longest = 0, mean = 0;        ///< cycles of a block
-  double busiest = 0;                  ///< cycles that the busiest pipe of a block's processor has work, mean
+  double work = 0;                     ///< cycles for which a block keeps the busiest pipe of a processor of its own busy, mean
+  double makespan = 0;                 ///< cycles of the launch if blocks did not disturb each other: `resident` of them on each of 132 processors
+  std::uint32_t resident = 1;
   std::uint64_t instructions = 0;      ///< of warps, all blocks
   std::uint64_t barriers = 0;          ///< of the longest block
   std::uint64_t bytes = 0;             ///< read from global memory, all blocks
@@ -35,8 +38,8 @@ class Clock {
  public:
   void begin_launch(const Launch& launch);
   void begin_block();
-  /// Before an instruction is executed by some lanes of a warp.
-  void issue(const Warp& warp, const Frame& frame, std::uint32_t pc, std::uint32_t lanes);
+  /// Before an instruction is executed by a warp. `addresses`: of what it reads, if it reads memory that is not shared or local.
+  void issue(const Warp& warp, const Frame& frame, std::uint32_t pc, const std::vector<std::uint64_t>& addresses);
   void barrier();
   void end_block();
   [[nodiscard]] Estimate end_launch();
@@ -56,7 +59,10 @@ class Clock {
   void end_phase();
   const Launch* launch_ = nullptr;
   std::vector<Progress> warps_;
-  double now_ = 0, busy_ = 0;
+  double now_ = 0;
+  std::array<double, kPipes + 1> work_{};      ///< of the block, on all four schedulers; the last one: issuing
+  std::unordered_set<std::uint64_t> lines_;    ///< of memory that the first cache has
+  std::vector<double> durations_;
   std::uint64_t barriers_ = 0;
   std::unordered_map<std::uint32_t, double> block_by_pc_, longest_by_pc_;
   Estimate estimate_;

@@ -1,9 +1,9 @@
 // emulated_estimate [--lines N] [WHAT]: what launches of the sampler would take on an H100, by clock.hpp's model. An estimate, not a measurement: it is for
 // finding what a kernel waits for, and for comparing a change with what was before.
 //
-// One launch of each kind over logits like gpu_bench's. Columns: blocks; microseconds of the longest block and of the mean one, at 1.755 GHz; what the
-// busiest pipe of a processor works if 132 of them share the blocks; reading the logits once at 3.0 TB/s. A launch of few blocks takes about as long as the
-// longest block; one of many, about the greater of the last two. --lines N: where the longest block's time goes, N lines of source.
+// One launch of each kind over logits like gpu_bench's. Columns: blocks; microseconds at 1.755 GHz of the longest block, of the mean one, and of all if
+// blocks did not disturb each other; for how long the busiest pipe of a processor has work; reading the logits once at 3.0 TB/s. A launch takes no less than
+// the greatest of the last three. --lines N: where the longest block's time goes, N lines of source.
 #include <cuda_runtime_api.h>
 
 #include <heirmark/device_sampler.hpp>
@@ -69,8 +69,8 @@ void estimate(const Kind& kind, DType dtype, std::uint32_t rows, std::uint32_t v
   require(cudaDeviceSynchronize() == cudaSuccess, "the kernel");
   estimate_launches(false);
   const Estimate found = take_estimates().at(0);
-  std::printf("%-12s %-8s %5u %7u %7llu %9.2f %9.2f %9.2f %9.2f %9llu\n", kind.name, size == 4 ? "float32" : "bfloat16", rows, vocab, static_cast<unsigned long long>(found.blocks),
-              found.longest / kMicrosecond, found.mean / kMicrosecond, found.busiest * static_cast<double>(found.blocks) / kProcessors / kMicrosecond,
+  std::printf("%-12s %-8s %5u %7u %7llu %9.2f %9.2f %9.2f %9.2f %9.2f %9llu\n", kind.name, size == 4 ? "float32" : "bfloat16", rows, vocab, static_cast<unsigned long long>(found.blocks),
+              found.longest / kMicrosecond, found.mean / kMicrosecond, found.makespan / kMicrosecond, found.work * static_cast<double>(found.blocks) / kProcessors / kMicrosecond,
               static_cast<double>(rows) * vocab * static_cast<double>(size) / kBytesPerMicrosecond, static_cast<unsigned long long>(found.barriers));
   for (std::size_t i = 0; i < lines && i < found.lines.size(); ++i) std::printf("    %6.2f us  %s\n", found.lines[i].second / kMicrosecond, found.lines[i].first.c_str());
   std::fflush(stdout);
@@ -96,7 +96,7 @@ int run(int argc, char** argv) {
                         {"greenlist", profiles::greenlist_2026_11(), false, false},
                         {"tournament", profiles::tournament_2026_11(), false, false},
                         {"top-k-p", profiles::standard_2026_11(), false, true}};
-  std::printf("%-12s %-8s %5s %7s %7s %9s %9s %9s %9s %9s\n", "", "", "B", "V", "blocks", "longest", "mean", "busiest", "memory", "barriers");
+  std::printf("%-12s %-8s %5s %7s %7s %9s %9s %9s %9s %9s %9s\n", "", "", "B", "V", "blocks", "longest", "mean", "all", "work", "memory", "barriers");
   for (const Kind& kind : kinds) {
     if (!only.empty() && only != kind.name) continue;
     for (const std::uint32_t rows : {1u, 64u, 128u})

@@ -220,13 +220,14 @@ class Parser {
       module_->function_of[made.name] = index;
     }
     while (peek() == ".maxntid" || peek() == ".minnctapersm" || peek() == ".noreturn") {
-      const bool threads = next() == ".maxntid";
+      const std::string_view which = next();
       std::uint32_t product = 1;
       while (!peek().empty() && peek()[0] >= '0' && peek()[0] <= '9') {
         product *= number<std::uint32_t>(next());
         accept(",");
       }
-      if (threads) made.max_threads = product;
+      if (which == ".maxntid") made.max_threads = product;
+      if (which == ".minnctapersm") made.resident = product;
     }
     function_ = &made;
     if (!accept(";")) body();

@@ -78,6 +78,7 @@ struct Function {
   std::uint32_t param_bytes = 0;  ///< of a frame: returned values, parameters, then those of what it calls. Of an entry: its parameters
   std::uint32_t frame_bytes = 0;
   std::uint32_t max_threads = 0;  ///< .maxntid; 0: not said
+  std::uint32_t resident = 0;     ///< .minnctapersm; 0: not said
   std::vector<std::array<std::uint64_t, kLanes>> constants;
   std::vector<Variable> shared;   ///< of an entry, once read: all that it and what it calls name
   std::vector<std::uint32_t> callees;
