@@ -6,9 +6,11 @@
 //
 //   X::State<T> s;           a T for each thread that lives from phase to phase: s[t]; a register on the GPU
 //   x.each([&](u t) {..});   a phase: every thread t < kThreads runs it; on the CPU in an arbitrary order
-//   x.sync();  x.sync_warp();
-//   x.reduce(s, op)          op over all s[t], the same value for every thread; op is commutative and associative, or serves a bound
-//                            (AddCounts of Counts: one instruction each in a warp)
+//   x.sync();  x.sync_warp();  x.sync_upper();       by all, by a warp, by threads kThreads / 2 and up
+//   x.reduce(s, op)          op over all s[t], the same value for every thread, with one x.sync() inside; op is commutative and associative, or
+//                            serves a bound
+//   x.fold(n, f, op, none)   op over f(0) .. f(n - 1) and `none`, the same value for every thread, without a barrier: for a few values that lie in
+//                            shared memory already
 //   x.exp2(z), x.log2(f)     approximations, with the errors below; nothing that decides a token rests on them alone
 //   x.load(p)                16 bytes at a 16-byte boundary, read once
 //   x.add(&word, n)          atomic addition in shared memory; returns what was there
@@ -16,6 +18,7 @@
 //
 // Everything outside `each` is computed by all threads alike: it may depend on shared memory only between two x.sync().
 #pragma once
+#include <concepts>
 #include <cstdint>
 
 #include "core/half.hpp"
@@ -30,10 +33,56 @@ inline constexpr unsigned kThreads = 256;
 /// ex2.approx.ftz.f32 and lg2.approx.ftz.f32 (PTX ISA 9, "Floating point instructions"). Tests bend both by as much.
 inline constexpr double kApproximationError = 0x1p-22;
 
+// ---- Operations of reduce and fold
+//
+// An operation may say how a warp does it with instructions of its own: warp(w, v) combines the v of 32 threads by w.least, w.greatest, w.sum and
+// w.any, each over one 32-bit word of all. identity() is what changes nothing; one that has none gives a for (a, a).
+
+/// Bits of a number that is no NaN, in an order that is the numbers' as integers without sign; -0 below 0.
+HEIRMARK_HD_INLINE std::uint32_t rising(float x) {
+  const std::uint32_t bits = core::float_bits(x);
+  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+}
+HEIRMARK_HD_INLINE float of_rising(std::uint32_t order) { return core::float_from_bits((order & 0x80000000u) != 0 ? order & 0x7FFFFFFFu : ~order); }
+
+struct Largest {
+  template <class T>
+  HEIRMARK_HD_INLINE T operator()(const T& a, const T& b) const { return a > b ? a : b; }
+  template <class W, std::same_as<std::uint32_t> T>
+  HEIRMARK_HD_INLINE T warp(W& w, T v) const { return w.greatest(v); }
+  template <class W, std::same_as<float> T>
+  HEIRMARK_HD_INLINE T warp(W& w, T v) const { return of_rising(w.greatest(rising(v))); }
+  template <class W, std::same_as<std::uint64_t> T>
+  HEIRMARK_HD_INLINE T warp(W& w, T v) const {
+    const std::uint32_t high = w.greatest(static_cast<std::uint32_t>(v >> 32)), low = static_cast<std::uint32_t>(v);
+    return std::uint64_t{high} << 32 | w.greatest(v >> 32 == high ? low : 0);
+  }
+};
+struct Smallest {
+  template <class T>
+  HEIRMARK_HD_INLINE T operator()(const T& a, const T& b) const { return b < a ? b : a; }
+  template <class W, std::same_as<std::uint32_t> T>
+  HEIRMARK_HD_INLINE T warp(W& w, T v) const { return w.least(v); }
+  template <class W, std::same_as<float> T>
+  HEIRMARK_HD_INLINE T warp(W& w, T v) const { return of_rising(w.least(rising(v))); }
+  template <class W, class T>
+  HEIRMARK_HD_INLINE auto warp(W& w, const T& v) const -> decltype(T::least(w, v)) { return T::least(w, v); }
+};
+struct Sum {
+  template <class T>
+  HEIRMARK_HD_INLINE T operator()(const T& a, const T& b) const { return a + b; }
+  template <class W, std::same_as<std::uint32_t> T>
+  HEIRMARK_HD_INLINE T warp(W& w, T v) const { return w.sum(v); }
+  HEIRMARK_HD_INLINE std::uint32_t identity() const { return 0; }
+};
+
 /// Four sums modulo 2^32.
 struct Counts { std::uint32_t n[4]; };
 struct AddCounts {
   HEIRMARK_HD_INLINE Counts operator()(const Counts& a, const Counts& b) const { return {{a.n[0] + b.n[0], a.n[1] + b.n[1], a.n[2] + b.n[2], a.n[3] + b.n[3]}}; }
+  template <class W>
+  HEIRMARK_HD_INLINE Counts warp(W& w, const Counts& v) const { return {{w.sum(v.n[0]), w.sum(v.n[1]), w.sum(v.n[2]), w.sum(v.n[3])}}; }
+  HEIRMARK_HD_INLINE Counts identity() const { return {}; }
 };
 
 /// 16 bytes as they lie in memory.

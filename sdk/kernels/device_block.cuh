@@ -10,10 +10,17 @@ namespace heirmark::kernels {
 class DeviceBlock {
  public:
   static constexpr unsigned kWarp = 32, kWarps = kThreads / kWarp;
-  /// Shared memory of reduce(): one value a warp.
+  /// Shared memory of reduce(): one value a warp, twice, so that one reduction does not disturb the last one's readers.
   struct Scratch {
-    std::uint32_t words[kWarps][4];
+    std::uint32_t words[2][kWarps][4];
     std::uint32_t last;
+  };
+  /// One word of each of a warp's threads (block.hpp, "Operations").
+  struct Warp {
+    __device__ __forceinline__ std::uint32_t least(std::uint32_t v) const { return __reduce_min_sync(0xFFFFFFFFu, v); }
+    __device__ __forceinline__ std::uint32_t greatest(std::uint32_t v) const { return __reduce_max_sync(0xFFFFFFFFu, v); }
+    __device__ __forceinline__ std::uint32_t sum(std::uint32_t v) const { return __reduce_add_sync(0xFFFFFFFFu, v); }
+    __device__ __forceinline__ std::uint32_t any(std::uint32_t v) const { return __reduce_or_sync(0xFFFFFFFFu, v); }
   };
 
   /// A register of this thread; there is no other thread's to see.
@@ -33,43 +40,46 @@ class DeviceBlock {
   __device__ __forceinline__ void each(const F& f) { f(threadIdx.x); }
   __device__ __forceinline__ void sync() { __syncthreads(); }
   __device__ __forceinline__ void sync_warp() { __syncwarp(); }
+  __device__ __forceinline__ void sync_upper() {
+    constexpr unsigned kUpper = kThreads / 2;
+    if (threadIdx.x >= kThreads - kUpper) asm volatile("bar.sync 1, %0;" ::"n"(kUpper) : "memory");
+  }
 
   template <class T, class Op>
   __device__ __forceinline__ T reduce(const State<T>& state, const Op& op) {
-    constexpr unsigned kWords = sizeof(T) / sizeof(std::uint32_t);
-    static_assert(kWords * sizeof(std::uint32_t) == sizeof(T) && kWords <= 4, "a value of 4, 8, 12 or 16 bytes");
-    union Bits {
-      std::uint32_t word[kWords];
-      T value;
-      __device__ Bits() {}
-    };
-    Bits own;
-    own.value = state[threadIdx.x];
-    if constexpr (std::is_same_v<Op, AddCounts>) {
-#pragma unroll
-      for (unsigned i = 0; i < kWords; ++i) own.word[i] = __reduce_add_sync(0xFFFFFFFFu, own.word[i]);
-    } else {
-#pragma unroll
-      for (unsigned distance = kWarp / 2; distance > 0; distance /= 2) {
-        Bits other;
-#pragma unroll
-        for (unsigned i = 0; i < kWords; ++i) other.word[i] = __shfl_xor_sync(0xFFFFFFFFu, own.word[i], distance);
-        own.value = op(own.value, other.value);
-      }
-    }
-    if (threadIdx.x % kWarp == 0)
-      for (unsigned i = 0; i < kWords; ++i) scratch_.words[threadIdx.x / kWarp][i] = own.word[i];
+    Bits<T> own;
+    own.value = in_warp(state[threadIdx.x], op);
+    auto& words = scratch_.words[turn_];
+    turn_ ^= 1;
+    const unsigned lane = threadIdx.x % kWarp;
+    if (lane == 0)
+      for (unsigned i = 0; i < Bits<T>::kWords; ++i) words[threadIdx.x / kWarp][i] = own.word[i];
     __syncthreads();
-    Bits all;
-    for (unsigned i = 0; i < kWords; ++i) all.word[i] = scratch_.words[0][i];
+    if constexpr (kHasWarp<T, Op>) {
+      Bits<T> of_warp;
+      for (unsigned i = 0; i < Bits<T>::kWords; ++i) of_warp.word[i] = words[lane % kWarps][i];
+      if constexpr (requires { op.identity(); }) {
+        if (lane >= kWarps) of_warp.value = op.identity();
+      }
+      return in_warp(of_warp.value, op);
+    } else {
+      Bits<T> all;
+      for (unsigned i = 0; i < Bits<T>::kWords; ++i) all.word[i] = words[0][i];
 #pragma unroll
-    for (unsigned warp = 1; warp < kWarps; ++warp) {
-      Bits other;
-      for (unsigned i = 0; i < kWords; ++i) other.word[i] = scratch_.words[warp][i];
-      all.value = op(all.value, other.value);
+      for (unsigned warp = 1; warp < kWarps; ++warp) {
+        Bits<T> other;
+        for (unsigned i = 0; i < Bits<T>::kWords; ++i) other.word[i] = words[warp][i];
+        all.value = op(all.value, other.value);
+      }
+      return all.value;
     }
-    __syncthreads();  // the scratch may be used again
-    return all.value;
+  }
+  /// By each warp for itself.
+  template <class T, class F, class Op>
+  __device__ __forceinline__ T fold(std::uint32_t count, const F& f, const Op& op, T none) {
+    for (std::uint32_t i = threadIdx.x % kWarp; i < count; i += kWarp) none = op(none, f(i));
+    __syncwarp();
+    return in_warp(none, op);
   }
 
   __device__ __forceinline__ float exp2(float z) {
@@ -106,7 +116,39 @@ class DeviceBlock {
   }
 
  private:
+  template <class T>
+  union Bits {
+    static constexpr unsigned kWords = sizeof(T) / sizeof(std::uint32_t);
+    static_assert(kWords * sizeof(std::uint32_t) == sizeof(T) && kWords <= 4, "a value of 4, 8, 12 or 16 bytes");
+    std::uint32_t word[kWords];
+    T value;
+    __device__ Bits() {}
+  };
+  template <class T, class Op>
+  static constexpr bool kHasWarp = requires(const Op& op, Warp& w, const T& v) { op.warp(w, v); };
+
+  /// op over the values of a warp's threads.
+  template <class T, class Op>
+  __device__ __forceinline__ T in_warp(const T& value, const Op& op) {
+    if constexpr (kHasWarp<T, Op>) {
+      Warp warp;
+      return op.warp(warp, value);
+    } else {
+      Bits<T> own;
+      own.value = value;
+#pragma unroll
+      for (unsigned distance = kWarp / 2; distance > 0; distance /= 2) {
+        Bits<T> other;
+#pragma unroll
+        for (unsigned i = 0; i < Bits<T>::kWords; ++i) other.word[i] = __shfl_xor_sync(0xFFFFFFFFu, own.word[i], distance);
+        own.value = op(own.value, other.value);
+      }
+      return own.value;
+    }
+  }
+
   Scratch& scratch_;
+  unsigned turn_ = 0;
 };
 
 }  // namespace heirmark::kernels

@@ -162,6 +162,16 @@ struct Ring {
   double time;
   std::uint32_t place, unused;
   HEIRMARK_HD_INLINE bool operator<(const Ring& other) const { return time < other.time || (time == other.time && place < other.place); }
+  /// For Smallest: word after word of its time, then its place.
+  template <class W>
+  static HEIRMARK_HD_INLINE Ring least(W& w, const Ring& v) {
+    const std::uint64_t bits = core::d_bits(v.time == 0 ? 0.0 : v.time), own = (bits >> 63) != 0 ? ~bits : bits | std::uint64_t{1} << 63;
+    const auto high = static_cast<std::uint32_t>(own >> 32), low = static_cast<std::uint32_t>(own);
+    const std::uint32_t least_high = w.least(high), least_low = w.least(high == least_high ? low : 0xFFFFFFFFu);
+    const std::uint32_t place = w.least(high == least_high && low == least_low ? v.place : 0xFFFFFFFFu);
+    const std::uint64_t order = std::uint64_t{least_high} << 32 | least_low;
+    return {core::d_from_bits((order >> 63) != 0 ? order & ~(std::uint64_t{1} << 63) : ~order), place, 0};
+  }
 };
 inline constexpr double kNever = 1.7976931348623157e308;
 

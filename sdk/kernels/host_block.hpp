@@ -28,11 +28,17 @@ class HostBlock {
   }
   void sync() {}
   void sync_warp() {}
+  void sync_upper() {}
   template <class T, class Op>
   T reduce(const State<T>& state, const Op& op) {
     T all = state[0];
     for (unsigned t = 1; t < kThreads; ++t) all = op(all, state[t]);
     return all;
+  }
+  template <class T, class F, class Op>
+  T fold(std::uint32_t count, const F& f, const Op& op, T none) {
+    for (std::uint32_t i = 0; i < count; ++i) none = op(none, f(i));
+    return none;
   }
   float exp2(float z) { return z < -126.0f ? 0.0f : static_cast<float>(std::exp2(static_cast<double>(z))); }
   float log2(float f) { return static_cast<float>(std::log2(static_cast<double>(f))); }

@@ -169,6 +169,8 @@ struct Outcome {
 };
 struct Worst {
   HEIRMARK_HD_INLINE Outcome operator()(const Outcome& a, const Outcome& b) const { return {a.greatest > b.greatest ? a.greatest : b.greatest, a.damaged | b.damaged}; }
+  template <class W>
+  HEIRMARK_HD_INLINE Outcome warp(W& w, const Outcome& v) const { return {Largest{}.warp(w, v.greatest), w.any(v.damaged)}; }
 };
 
 /// partial[t] of every thread; returns the slice's greatest logit, -FLT_MAX if it has none, and then sums say nothing. `delegates` may be null: else
@@ -192,19 +194,6 @@ HEIRMARK_HD_INLINE float pass(X& x, const RowData<D>& row, const Shape& shape, s
   }
   return worst.greatest;
 }
-
-struct Largest {
-  template <class T>
-  HEIRMARK_HD_INLINE T operator()(T a, T b) const { return a > b ? a : b; }
-};
-struct Smallest {
-  template <class T>
-  HEIRMARK_HD_INLINE T operator()(T a, T b) const { return b < a ? b : a; }
-};
-struct Sum {
-  template <class T>
-  HEIRMARK_HD_INLINE T operator()(T a, T b) const { return a + b; }
-};
 
 /// Smallest id with the slice's greatest logit, NaN where every logit is NaN or -inf: 0xFFFFFFFF.
 template <DType D, class X>

@@ -171,11 +171,16 @@ void Executor::warp_operation(Warp& warp, std::uint32_t pc) {
   if ((there & mask) != mask) return;
   if (instruction.kind == Kind::warp_barrier) {
     ++warp.phase;
-  } else if (instruction.kind == Kind::sum || instruction.kind == Kind::greatest) {
-    std::uint32_t all = 0;
+  } else if (instruction.kind != Kind::shuffle) {
+    std::uint32_t all = instruction.kind == Kind::least ? ~0u : 0;
     for_lanes(mask, [&](unsigned lane) {
       const auto given = static_cast<std::uint32_t>(step.from(0)[lane]);
-      all = instruction.kind == Kind::sum ? all + given : std::max(all, given);
+      switch (instruction.kind) {
+        case Kind::sum: all += given; break;
+        case Kind::greatest: all = std::max(all, given); break;
+        case Kind::least: all = std::min(all, given); break;
+        default: all |= given; break;
+      }
     });
     for_lanes(mask, [&](unsigned lane) { step.to(0)[lane] = all; });
   } else {
@@ -321,8 +326,45 @@ bool Executor::release_barrier() {
   return true;
 }
 
+/// The same for a barrier of a number of threads: whole warps, which no other barrier holds.
+bool Executor::release_some() {
+  std::uint32_t pc = kNone, waiting = 0, group = 0;
+  std::uint64_t count = 0;
+  for (Warp& warp : warps_) {
+    if (warp.at_barrier == 0) continue;
+    const std::uint32_t at = warp.pc[static_cast<unsigned>(std::countr_zero(warp.at_barrier))];
+    if (launch_->module->code[at].from[1] == kNone) continue;
+    bool together = warp.at_barrier == warp.present;
+    for_lanes(warp.at_barrier, [&](unsigned lane) { together = together && warp.pc[lane] == at; });
+    if (!together) continue;  // some of its lanes are not there yet
+    if (pc == kNone) {
+      pc = at;
+      const Frame& frame = *warp.frame[static_cast<unsigned>(std::countr_zero(warp.at_barrier))];
+      count = frame.function->constants[launch_->module->code[at].from[1] - kConstant][0];
+    }
+    if (at != pc) {
+      faulting_warp_ = &warp;
+      faulting_pc_ = at;
+      throw Fault("warps wait for some of the others at different barriers");
+    }
+    waiting += kLanes;
+    group |= 1u << warp.number;
+  }
+  if (pc == kNone) return false;
+  if (waiting != count) return false;
+  for (Warp& warp : warps_) {
+    if ((group >> warp.number & 1) == 0) continue;
+    for_lanes(warp.at_barrier, [&](unsigned lane) { ++warp.pc[lane]; });
+    warp.at_barrier = 0;
+    ++warp.group_phase;
+  }
+  group_ = group;
+  return true;
+}
+
 void Executor::run_block() {
   ++phase_;
+  group_ = 0;
   memory_.begin_block();
   shared_.clear();
   for (const Variable& variable : launch_->entry->shared) shared_.add(kSharedBias + variable.offset, variable.bytes);
@@ -347,7 +389,7 @@ void Executor::run_block() {
     bool moved = false;
     for (const std::uint32_t w : order) moved = run_warp(warps_[w]) || moved;
     if (std::all_of(warps_.begin(), warps_.end(), [](const Warp& warp) { return warp.left == warp.present; })) break;
-    if (release_barrier() || moved) continue;
+    if (release_some() || release_barrier() || moved) continue;
     for (const Warp& warp : warps_) {
       if ((warp.at_barrier | warp.at_warp) == 0) continue;
       faulting_warp_ = &warp;

@@ -32,6 +32,7 @@ struct Warp {
   std::uint32_t present = 0, left = 0;          ///< lanes that there are; those that are done
   std::uint32_t at_barrier = 0, at_warp = 0;    ///< lanes that wait, for the block or for their warp
   std::uint32_t phase = 0;                      ///< barriers of the warp
+  std::uint32_t group_phase = 0;                ///< barriers of some warps that it was at
   std::uint32_t carry = 0;                      ///< the condition code, a bit a lane
   std::array<std::uint32_t, kLanes> pc{};
   std::array<Frame*, kLanes> frame{};
@@ -88,7 +89,7 @@ class Executor {
 
  private:
   static constexpr std::uint32_t kLocalBytes = 16384;  ///< of a thread
-  [[nodiscard]] Actor actor(const Warp& warp, unsigned lane) const { return {block_, warp.number * kLanes + lane, phase_, warp.phase}; }
+  [[nodiscard]] Actor actor(const Warp& warp, unsigned lane) const { return {block_, warp.number * kLanes + lane, phase_, warp.phase, warp.group_phase, group_}; }
   void run_block();
   bool run_warp(Warp& warp);
   void run_lanes(Warp& warp, std::uint32_t lanes);
@@ -97,6 +98,7 @@ class Executor {
   void leave(Warp& warp, std::uint32_t lanes);
   void warp_operation(Warp& warp, std::uint32_t pc);
   bool release_barrier();
+  bool release_some();
   void tell_clock(Warp& warp, Frame& frame, std::uint32_t pc, std::uint32_t lanes);
   Frame* new_frame(const Function& function);
   void free_frame(Frame* frame);
@@ -108,7 +110,7 @@ class Executor {
   std::vector<std::byte> local_;
   std::mt19937_64 random_{1};
   const Launch* launch_ = nullptr;
-  std::uint32_t block_ = 0, phase_ = 1;
+  std::uint32_t block_ = 0, phase_ = 1, group_ = 0;
   std::vector<Warp> warps_;
   std::vector<std::unique_ptr<Frame>> frames_;
   std::unordered_map<const Function*, std::vector<Frame*>> free_;

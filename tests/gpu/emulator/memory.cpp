@@ -22,17 +22,21 @@ std::string hex(std::uint64_t value) {
 
 bool Trace::disturbs(const Access& earlier, const Actor& actor) {
   if (earlier.phase != actor.phase) return false;
+  if (actor.group_phase > earlier.group_phase && !earlier.several_warps && (actor.group >> earlier.thread / 32 & 1) != 0) return false;
   if (earlier.several_warps || !actor.same_warp(earlier.thread)) return true;
   return earlier.warp_phase == actor.warp_phase && (earlier.several || earlier.thread != actor.thread);
 }
 
 void Trace::note(Access& last, const Actor& actor) {
   if (last.phase != actor.phase) {
-    last = {actor.phase, actor.warp_phase, actor.thread, false, false, false};
+    last = {actor.phase, actor.warp_phase, actor.group_phase, actor.thread, false, false, false};
+  } else if (!disturbs(last, actor)) {
+    last = {actor.phase, actor.warp_phase, actor.group_phase, actor.thread, false, false, false};
   } else if (!actor.same_warp(last.thread)) {
     last.several_warps = true;
   } else if (last.warp_phase != actor.warp_phase) {
     last.warp_phase = actor.warp_phase;
+    last.group_phase = actor.group_phase;
     last.thread = actor.thread;
     last.several = false;
   } else if (last.thread != actor.thread) {

@@ -17,9 +17,10 @@ struct Fault : std::runtime_error {
 };
 
 /// A thread at a point of its execution. A phase ends at a barrier of the block and is of one block alone; inside it a warp's own barriers part its
-/// `warp_phase`s.
+/// `warp_phase`s, and barriers of some warps the `group_phase`s of these.
 struct Actor {
-  std::uint32_t block, thread, phase, warp_phase;
+  std::uint32_t block, thread, phase, warp_phase, group_phase;
+  std::uint32_t group;  ///< a bit for each warp that was at the last barrier of some
   [[nodiscard]] bool same_warp(std::uint32_t other) const { return thread / 32 == other / 32; }
 };
 
@@ -31,7 +32,7 @@ class Trace {
 
  private:
   struct Access {
-    std::uint32_t phase = 0, warp_phase = 0, thread = 0;
+    std::uint32_t phase = 0, warp_phase = 0, group_phase = 0, thread = 0;
     bool several = false;        ///< threads of the warp, in its phase
     bool several_warps = false;
     bool atomic = false;

@@ -460,10 +460,13 @@ Table make_table() {
   t["rcp.approx.f32"] = {Kind::plain, approximate<reciprocal>, 1};
   t["membar.gl"] = {Kind::plain, fence};
   t["bar.sync"] = {Kind::barrier, nullptr, 1};
+  t["bar.sync of some"] = {Kind::barrier, nullptr, 2};
   t["bar.warp.sync"] = {Kind::warp_barrier, nullptr, 1};
   t["shfl.sync.bfly.b32"] = {Kind::shuffle, nullptr, 4};
   t["redux.sync.add.u32"] = {Kind::sum, nullptr, 2};
   t["redux.sync.max.u32"] = {Kind::greatest, nullptr, 2};
+  t["redux.sync.min.u32"] = {Kind::least, nullptr, 2};
+  t["redux.sync.or.b32"] = {Kind::any, nullptr, 2};
   return t;
 }
 }  // namespace

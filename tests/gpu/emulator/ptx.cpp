@@ -483,6 +483,7 @@ class Parser {
       if (parts[0] != "mov" || from != 1) fail(made.line, "'" + name + "' of a name is not understood");
       return;
     }
+    if (name == "bar.sync" && from == 2) name = "bar.sync of some";
     const Operation found = operation(name);
     made.kind = found.kind;
     made.execute = found.execute;
@@ -491,7 +492,12 @@ class Parser {
     if (made.to[1] != kNone && found.kind != Kind::shuffle && name.find(".unpack") == std::string::npos) fail(made.line, "'" + name + "' with two results is not understood");
     if (found.kind == Kind::plain && found.execute == nullptr) fail(made.line, "'" + name + "' is not understood");
     if (from != found.operands) fail(made.line, "'" + name + "' with another number of operands");
-    if (found.kind == Kind::barrier && (made.from[0] < kConstant || function_->constants[made.from[0] - kConstant][0] != 0)) fail(made.line, "a barrier other than 0 is not understood");
+    if (found.kind == Kind::barrier && !known_barrier(made)) fail(made.line, "a barrier other than 0 for all, or another for a number of threads, is not understood");
+  }
+
+  bool known_barrier(const Instruction& barrier) const {
+    const auto value = [&](std::uint32_t slot) { return slot >= kConstant && slot != kNone ? function_->constants[slot - kConstant][0] : ~std::uint64_t{0}; };
+    return barrier.from[1] == kNone ? value(barrier.from[0]) == 0 : value(barrier.from[0]) == 1 && value(barrier.from[1]) % kLanes == 0;
   }
 
   /// mov of a special register or of a variable's address.

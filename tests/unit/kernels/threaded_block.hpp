@@ -33,10 +33,10 @@ class ThreadedBlock {
   static constexpr unsigned kWarp = 32, kWarps = kernels::kThreads / kWarp;
   /// What the threads of a block share.
   struct Team {
-    Barrier all{kernels::kThreads};
+    Barrier all{kernels::kThreads}, upper{kernels::kThreads / 2};
     std::vector<std::unique_ptr<Barrier>> warp;
     struct alignas(16) Slot { std::byte bytes[16]; };
-    std::vector<Slot> slots = std::vector<Slot>(kernels::kThreads);
+    std::vector<Slot> slots[2] = {std::vector<Slot>(kernels::kThreads), std::vector<Slot>(kernels::kThreads)};
     std::uint32_t last = 0;
     Team() {
       for (unsigned w = 0; w < kWarps; ++w) warp.push_back(std::make_unique<Barrier>(kWarp));
@@ -58,22 +58,28 @@ class ThreadedBlock {
   template <class F>
   void each(const F& f) { f(thread_); }
   void sync() { team_.all.wait(); }
+  void sync_upper() {
+    if (thread_ >= kernels::kThreads / 2) team_.upper.wait();
+  }
   void sync_warp() { team_.warp[thread_ / kWarp]->wait(); }
   template <class T, class Op>
   T reduce(const State<T>& state, const Op& op) {
     static_assert(sizeof(T) <= sizeof(typename Team::Slot));
-    std::memcpy(team_.slots[thread_].bytes, &state[thread_], sizeof(T));
+    // One barrier: what the next one needs lies elsewhere.
+    auto& slots = team_.slots[turn_++ % 2];
+    std::memcpy(slots[thread_].bytes, &state[thread_], sizeof(T));
     sync();
     const auto slot = [&](unsigned t) {
       T value;
-      std::memcpy(static_cast<void*>(&value), team_.slots[t].bytes, sizeof(T));
+      std::memcpy(static_cast<void*>(&value), slots[t].bytes, sizeof(T));
       return value;
     };
     T all = slot(0);
     for (unsigned t = 1; t < kernels::kThreads; ++t) all = op(all, slot(t));
-    sync();
     return all;
   }
+  template <class T, class F, class Op>
+  T fold(std::uint32_t count, const F& f, const Op& op, T none) { return host_.fold(count, f, op, none); }
   float exp2(float z) { return host_.exp2(z); }
   float log2(float f) { return host_.log2(f); }
   kernels::Packet load(const std::byte* p) { return host_.load(p); }
@@ -88,7 +94,7 @@ class ThreadedBlock {
 
  private:
   Team& team_;
-  unsigned thread_;
+  unsigned thread_, turn_ = 0;
   kernels::HostBlock host_;
 };
 
