@@ -17,6 +17,8 @@ inline constexpr std::uint32_t kChunk = 4;                             ///< stri
 inline constexpr std::uint32_t kChunkTokens = kChunk * kBinsPerThread; ///< tokens behind one delegate: 32
 inline constexpr std::uint32_t kMaxSlices = 64;
 inline constexpr std::uint32_t kMaxCandidates = 4;
+inline constexpr std::uint32_t kMaxStrides = 512;                      ///< strides of 2,048 tokens in the longest row
+inline constexpr std::uint32_t kWordsPerBlock = 16, kRowBlocks = core::kBins / kWordsPerBlock;  ///< words of a block of the key stream, blocks of a row's bins
 
 /// The keys of a sampler, in memory of the device. Slots of accounts follow one another in `issuance`.
 struct KeyTable {

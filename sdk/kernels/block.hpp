@@ -6,7 +6,8 @@
 //
 //   X::State<T> s;           a T for each thread that lives from phase to phase: s[t]; a register on the GPU
 //   x.each([&](u t) {..});   a phase: every thread t < kThreads runs it; on the CPU in an arbitrary order
-//   x.sync();  x.sync_warp();  x.sync_upper();       by all, by a warp, by threads kThreads / 2 and up
+//   x.sync();  x.sync_warp();
+//   x.each_upper([&](u t) {..});  a phase of threads kThreads / 2 and up, which wait for each other first
 //   x.reduce(s, op)          op over all s[t], the same value for every thread, with one x.sync() inside; op is commutative and associative, or
 //                            serves a bound
 //   x.fold(n, f, op, none)   op over f(0) .. f(n - 1) and `none`, the same value for every thread, without a barrier: for a few values that lie in

@@ -40,9 +40,12 @@ class DeviceBlock {
   __device__ __forceinline__ void each(const F& f) { f(threadIdx.x); }
   __device__ __forceinline__ void sync() { __syncthreads(); }
   __device__ __forceinline__ void sync_warp() { __syncwarp(); }
-  __device__ __forceinline__ void sync_upper() {
+  template <class F>
+  __device__ __forceinline__ void each_upper(const F& f) {
     constexpr unsigned kUpper = kThreads / 2;
-    if (threadIdx.x >= kThreads - kUpper) asm volatile("bar.sync 1, %0;" ::"n"(kUpper) : "memory");
+    if (threadIdx.x < kThreads - kUpper) return;
+    asm volatile("bar.sync 1, %0;" ::"n"(kUpper) : "memory");
+    f(threadIdx.x);
   }
 
   template <class T, class Op>

@@ -14,7 +14,6 @@
 
 namespace heirmark::kernels {
 
-inline constexpr std::uint32_t kWordsPerBlock = 16, kRowBlocks = core::kBins / kWordsPerBlock;
 inline constexpr std::uint32_t kListed = 2048;  ///< tokens that a list holds
 
 /// Shared memory of the exact way and of truncation; one use after the other.
@@ -201,10 +200,9 @@ HEIRMARK_HD_COLD std::uint32_t exact_race(X& x, const core::KeyWords& noise, con
   return x.reduce(first, Smallest{}).place;
 }
 
-/// The token that wins inside a bin.
+/// The token that wins inside a bin. `inner`: the words of the row's strides.
 template <DType D, class X>
-HEIRMARK_HD_COLD std::uint32_t inner_draw(X& x, const RowData<D>& row, const Exponential& exponential, const Keep& keep, const core::KeyWords& noise,
-                                            std::uint32_t bin) {
+HEIRMARK_HD_COLD std::uint32_t inner_draw(X& x, const RowData<D>& row, const Exponential& exponential, const Keep& keep, const std::uint64_t* inner, std::uint32_t bin) {
   const std::uint32_t count = (row.vocab - bin - 1) / core::kBins + 1;
   typename X::template State<Ring> first;
   x.each([&](unsigned t) {
@@ -214,7 +212,7 @@ HEIRMARK_HD_COLD std::uint32_t inner_draw(X& x, const RowData<D>& row, const Exp
       const float logit = row.at(v);
       const double e = exponential(logit);
       if (!(e > 0) || !keep(logit, v, e)) continue;
-      const Ring ring{core::d_div(core::neg_log1m(core::stream_word64(noise, core::kInner, j)), e), v, 0};
+      const Ring ring{core::d_div(core::neg_log1m(inner[j]), e), v, 0};
       if (ring < first[t]) first[t] = ring;
     }
   });

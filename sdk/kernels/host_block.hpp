@@ -28,7 +28,10 @@ class HostBlock {
   }
   void sync() {}
   void sync_warp() {}
-  void sync_upper() {}
+  template <class F>
+  void each_upper(const F& f) {
+    for (unsigned t = kThreads / 2; t < kThreads; ++t) f(t);
+  }
   template <class T, class Op>
   T reduce(const State<T>& state, const Op& op) {
     T all = state[0];

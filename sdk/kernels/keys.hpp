@@ -30,7 +30,7 @@ HEIRMARK_HD_INLINE core::Context request_context(const DeviceRow& row) {
   return core::issuance_context(row.request_id.bytes.data(), row.position);
 }
 
-/// By the block's last warp; needs an x.sync() before resolve().
+/// By the block's last warp; behind it an x.sync(), or x.sync_warp() for that warp alone.
 template <class X>
 HEIRMARK_HD_INLINE void make_keys(X& x, const KeyTable& table, const DeviceRow& row, MadeKeys& made) {
   constexpr unsigned kWarp = 32, kFirst = kThreads - kWarp;

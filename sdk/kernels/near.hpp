@@ -163,23 +163,17 @@ HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, const std::uint32_t* noise, con
     }
   });
   const float limit = x.reduce(least, Smallest{});
-  struct Left {
-    std::uint32_t count, bin;
-  };
-  struct Join {
-    HEIRMARK_HD_INLINE Left operator()(const Left& a, const Left& b) const { return {a.count + b.count, a.bin < b.bin ? a.bin : b.bin}; }
-  };
   typename X::template State<Left> left;
   x.each([&](unsigned t) {
-    left[t] = {0, kUndecided};
+    left[t] = JoinLeft{}.identity();
     for (std::uint32_t i = 0; i < kBinsPerThread; ++i) {
       const std::uint32_t bin = Bins<D>::local(Shape{}, t, i);
       const auto mass = static_cast<float>(near[t].p[i]) * (1 + 0x1p-22f) + near[t].m[i];
       if (time_bounds(x, noise[bin]).low * (1 - kNearSlack) > limit * mass) continue;
-      left[t] = Join{}(left[t], {1, bin});
+      left[t] = JoinLeft{}(left[t], {1, bin});
     }
   });
-  const Left all = x.reduce(left, Join{});
+  const Left all = x.reduce(left, JoinLeft{});
   return all.count == 1 ? all.bin : kUndecided;
 }
 

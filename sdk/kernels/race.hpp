@@ -22,6 +22,17 @@ inline constexpr float kForever = 3.0e38f;
 
 struct Bounds { float low, high; };
 
+/// Bins that may still win a race.
+struct Left {
+  std::uint32_t count, bin;  ///< how many, and the smallest
+};
+struct JoinLeft {
+  HEIRMARK_HD_INLINE Left operator()(const Left& a, const Left& b) const { return {a.count + b.count, a.bin < b.bin ? a.bin : b.bin}; }
+  template <class W>
+  HEIRMARK_HD_INLINE Left warp(W& w, const Left& v) const { return {w.sum(v.count), w.least(v.bin)}; }
+  HEIRMARK_HD_INLINE Left identity() const { return {0, 0xFFFFFFFFu}; }
+};
+
 /// E of a coarse word with any fine word, before kSlack.
 template <class X>
 HEIRMARK_HD_INLINE Bounds time_bounds(X& x, std::uint32_t coarse) {

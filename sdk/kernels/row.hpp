@@ -19,18 +19,26 @@ inline constexpr std::uint32_t kMaxMerged = 32;  ///< bins that the last block s
 /// Shared memory of a block. The stages use it one after the other.
 struct Shared {
   MadeKeys keys;
+  Resolved resolved;
   SliceResult result;
   SliceResult slices[kMaxSlices];
+  std::uint64_t inner[kMaxStrides];  ///< words of the inner draw, of a row that draws
+  std::uint16_t green[kRowBlocks];   ///< a bit for each green bin of the slice
   std::uint32_t merged[kMaxMerged];
   std::uint32_t merged_count;
   union {
     struct {
       float sums[core::kBins];
-      std::uint32_t words[core::kBins];
+      std::uint32_t words[core::kBins];  ///< coarse words of the slice's bins
     } fast;
     struct {
       std::uint32_t mark[core::kBins], noise[core::kBins];
     } near;
+    struct {
+      double terms[core::kBins];
+      std::uint32_t coarse[kMaxMerged], fine[kMaxMerged];
+      bool green[kMaxMerged];
+    } few;
     ExactMemory exact;
   };
 };
@@ -74,58 +82,143 @@ HEIRMARK_HD_INLINE bool keeps_sums(const Batch& batch, const Resolved& resolved,
   return batch.workspace.sums != nullptr && resolved.noise != nullptr && resolved.rule == marks::RuleKind::tournament && !truncated;
 }
 
-/// From a row's slices: what a race among them needs. Returns the number of bins in shared.merged, or kMaxMerged + 1 if bounds do not do.
+/// What the row's randomness is, and the words that nearly every row of its kind needs: those of the inner draw and, for a race, those of the slice's bins.
+/// By the upper half of the threads, while the lower half reads logits already; behind it an x.sync().
 template <class X, class S>
-HEIRMARK_HD_INLINE std::uint32_t merge_candidates(X& x, std::uint32_t slices, float greatest, float slope, S& shared) {
-  // Times are in units of each slice's greatest logit; e^(difference) brings them to the row's. A slice 2^-110 below cannot hold the winner.
-  constexpr float kSliceFar = 0x1p-110f;
-  typename X::template State<float> scale, least;
-  typename X::template State<std::uint32_t> spilled;
+HEIRMARK_HD_INLINE void make_randomness(X& x, const Batch& batch, const DeviceRow& asked, bool refused, bool truncated, std::uint32_t slice, S& shared) {
+  constexpr unsigned kHalf = kThreads / 2, kLastWarp = kThreads - 32;
+  make_keys(x, *batch.keys, asked, shared.keys);
+  x.sync_warp();
   x.each([&](unsigned t) {
-    scale[t] = 0;
-    least[t] = kForever;
-    spilled[t] = 0;
-    if (t == 0) shared.merged_count = 0;
-    if (t >= slices) return;
-    const SliceResult& slice = shared.slices[t];
-    scale[t] = x.exp2(exponent_of(slice.greatest, greatest, slope));
-    if (!(scale[t] >= kSliceFar)) return;
-    spilled[t] = slice.count > kMaxCandidates ? 1 : 0;
-    for (std::uint32_t i = 0; i < slice.count && i < kMaxCandidates; ++i) least[t] = Smallest{}(least[t], slice.candidates[i].high * (1 + kSlack) / scale[t]);
+    if (t == kLastWarp) shared.resolved = refused ? Resolved{} : resolve(batch.scheme, *batch.keys, asked, shared.keys);
   });
-  const float limit = x.reduce(least, Smallest{});
-  if (x.reduce(spilled, Largest{}) != 0) return kMaxMerged + 1;
-  x.each([&](unsigned t) {
-    if (t >= slices || !(scale[t] >= kSliceFar)) return;
-    const SliceResult& slice = shared.slices[t];
-    for (std::uint32_t i = 0; i < slice.count; ++i) {
-      if (slice.candidates[i].low * (1 - kSlack) / scale[t] > limit) continue;
-      if (const std::uint32_t place = x.add(&shared.merged_count, 1u); place < kMaxMerged) shared.merged[place] = slice.candidates[i].bin;
+  x.each_upper([&](unsigned t) {
+    const Resolved& resolved = shared.resolved;
+    if (resolved.noise == nullptr) return;
+    const bool races = !truncated && fast(batch.scheme, resolved.rule, 0), lists = races && resolved.rule == marks::RuleKind::greenlist;
+    const std::uint32_t of_slice = batch.shape.bins() / kWordsPerBlock, strides = (batch.vocab + core::kBins - 1) / core::kBins;
+    const std::uint32_t coarse = races ? of_slice : 0, inner = (strides + 7) / 8, all = coarse + inner + (lists ? of_slice : 0);
+    for (std::uint32_t i = t - kHalf; i < all; i += kHalf) {
+      const bool of_bins = i < coarse, of_tokens = !of_bins && i < coarse + inner;
+      const std::uint32_t place = of_bins ? i : of_tokens ? i - coarse : i - coarse - inner;
+      const core::Domain bins = core::kBinsCoarse, tokens = core::kInner;  // copies: the device has no address of a constant
+      std::uint32_t block[kWordsPerBlock];
+      core::stream_block(of_bins || of_tokens ? *resolved.noise : *resolved.mark, of_tokens ? tokens : bins, of_tokens ? place : slice * of_slice + place, block);
+      if (of_bins) {
+        for (std::uint32_t k = 0; k < kWordsPerBlock; ++k) shared.fast.words[kWordsPerBlock * place + k] = block[k];
+      } else if (of_tokens) {
+        for (std::uint32_t k = 0; k < kWordsPerBlock / 2; ++k) shared.inner[kWordsPerBlock / 2 * place + k] = block[2 * k] | std::uint64_t{block[2 * k + 1]} << 32;
+      } else {
+        std::uint32_t bits = 0;
+        for (std::uint32_t k = 0; k < kWordsPerBlock; ++k) bits |= marks::greenlist::is_green(block[k], batch.scheme.gamma) ? 1u << k : 0;
+        shared.green[place] = static_cast<std::uint16_t>(bits);
+      }
     }
   });
-  x.sync();
-  const std::uint32_t count = shared.merged_count;
-  x.sync();
-  return count;
 }
 
-/// The winner among a few bins, each summed exactly by a thread of its own.
+/// From a row's slices, each with candidates in units of its own greatest logit, to the row's race: e^(difference) brings times to the row's unit.
+template <class X, class S>
+struct Merge {
+  X& x;
+  const S& shared;
+  std::uint32_t slices;
+  float greatest, slope;
+  static constexpr float kFar = 0x1p-110f;  ///< a slice so far below cannot hold the winner
+
+  [[nodiscard]] HEIRMARK_HD_INLINE float scale_of(const SliceResult& slice) const { return x.exp2(exponent_of(slice.greatest, greatest, slope)); }
+  /// No later than this the winner rings.
+  [[nodiscard]] HEIRMARK_HD_INLINE float limit() const {
+    return x.fold(slices, [&](std::uint32_t i) {
+      const SliceResult& slice = shared.slices[i];
+      const float scale = scale_of(slice);
+      float least = kForever;
+      if (scale >= kFar)
+        for (std::uint32_t k = 0; k < slice.count && k < kMaxCandidates; ++k) least = Smallest{}(least, slice.candidates[k].high * (1 + kSlack) / scale);
+      return least;
+    }, Smallest{}, kForever);
+  }
+  /// take(bin) for each candidate of a slice that may ring before the limit. False: the slice has more than it could say.
+  template <class Take>
+  HEIRMARK_HD_INLINE bool each_left(std::uint32_t i, float before, const Take& take) const {
+    const SliceResult& slice = shared.slices[i];
+    const float scale = scale_of(slice);
+    if (!(scale >= kFar)) return true;
+    if (slice.count > kMaxCandidates) return false;
+    for (std::uint32_t k = 0; k < slice.count; ++k)
+      if (slice.candidates[k].low * (1 - kSlack) / scale <= before) take(slice.candidates[k].bin);
+    return true;
+  }
+  /// Those that may win; more than kMaxMerged if bounds do not do.
+  [[nodiscard]] HEIRMARK_HD_INLINE Left left(float before) const {
+    return x.fold(slices, [&](std::uint32_t i) {
+      Left own = JoinLeft{}.identity();
+      if (!each_left(i, before, [&](std::uint32_t bin) { own = JoinLeft{}(own, {1, bin}); })) own.count = kMaxMerged + 1;
+      return own;
+    }, JoinLeft{}, JoinLeft{}.identity());
+  }
+};
+
+/// The winner among the `count` bins of shared.merged, summed exactly.
 template <DType D, class X, class S>
 HEIRMARK_HD_COLD std::uint32_t race_of_few(X& x, const Batch& batch, const RowData<D>& row, const Resolved& resolved, const Exponential& exponential,
                                              std::uint32_t count, S& shared) {
+  const std::uint32_t strides = (row.vocab + core::kBins - 1) / core::kBins, at_once = core::kBins / strides;  // bins whose terms fit
+  // Words by threads of their own, exponentials by all.
   typename X::template State<Ring> first;
   x.each([&](unsigned t) {
     first[t] = {kNever, 0xFFFFFFFFu, 0};
-    if (t >= count) return;
-    const std::uint32_t bin = shared.merged[t];
-    double mass = exact_mass(row, exponential, bin);
-    if (resolved.rule == marks::RuleKind::greenlist && marks::greenlist::is_green(core::stream_word(*resolved.mark, core::kBinsCoarse, bin), batch.scheme.gamma))
-      mass = core::d_mul(mass, batch.scheme.boost);
-    if (!(mass > 0)) return;
-    const std::uint32_t coarse = core::stream_word(*resolved.noise, core::kBinsCoarse, bin), fine = core::stream_word(*resolved.noise, core::kBinsFine, bin);
-    first[t] = {core::d_div(marks::gumbel::bin_time(coarse, fine), mass), bin, 0};
+    const std::uint32_t i = t % kMaxMerged, which = t / kMaxMerged;
+    if (i >= count || which > 2 || (which == 2 && resolved.rule != marks::RuleKind::greenlist)) return;
+    const core::Domain coarse = core::kBinsCoarse, fine = core::kBinsFine;
+    const std::uint32_t word = core::stream_word(which == 2 ? *resolved.mark : *resolved.noise, which == 1 ? fine : coarse, shared.merged[i]);
+    if (which == 0) shared.few.coarse[i] = word;
+    if (which == 1) shared.few.fine[i] = word;
+    if (which == 2) shared.few.green[i] = marks::greenlist::is_green(word, batch.scheme.gamma);
   });
+  for (std::uint32_t begin = 0; begin < count; begin += at_once) {
+    const std::uint32_t end = begin + at_once < count ? begin + at_once : count;
+    x.each([&](unsigned t) {
+      for (std::uint32_t i = t; i < (end - begin) * strides; i += kThreads) {
+        const std::uint32_t v = shared.merged[begin + i / strides] + i % strides * core::kBins;
+        shared.few.terms[i] = v < row.vocab ? exponential(row.at(v)) : 0;
+      }
+    });
+    x.sync();
+    x.each([&](unsigned t) {
+      if (t < begin || t >= end) return;
+      double mass = 0;
+      for (std::uint32_t j = 0; j < strides; ++j) mass = core::d_add(mass, shared.few.terms[(t - begin) * strides + j]);
+      if (resolved.rule == marks::RuleKind::greenlist && shared.few.green[t]) mass = core::d_mul(mass, batch.scheme.boost);
+      if (mass > 0) first[t] = {core::d_div(marks::gumbel::bin_time(shared.few.coarse[t], shared.few.fine[t]), mass), shared.merged[t], 0};
+    });
+    x.sync();
+  }
   return x.reduce(first, Smallest{}).place;
+}
+
+/// The bin that wins among the slices' candidates; kUndecided if bounds do not do.
+template <DType D, class X, class S>
+HEIRMARK_HD_INLINE std::uint32_t race_of_slices(X& x, const Batch& batch, const Task<D>& task, const Resolved& resolved, const Exponential& exponential, float greatest,
+                                                S& shared) {
+  const Merge<X, S> merge{x, shared, batch.shape.slices, greatest, task.slope};
+  const float limit = merge.limit();
+  const Left left = merge.left(limit);
+  if (left.count == 1) return left.bin;
+  if (left.count > kMaxMerged) return kUndecided;
+  x.each([&](unsigned t) {
+    if (t == 0) shared.merged_count = 0;
+  });
+  x.sync();
+  x.each([&](unsigned t) {
+    if (t >= batch.shape.slices) return;
+    (void)merge.each_left(t, limit, [&](std::uint32_t bin) {
+      if (const std::uint32_t place = x.add(&shared.merged_count, 1u); place < kMaxMerged) shared.merged[place] = bin;
+    });
+  });
+  x.sync();
+  const std::uint32_t count = shared.merged_count;
+  return count > kMaxMerged ? kUndecided : race_of_few(x, batch, task.row, resolved, exponential, count, shared);
 }
 
 /// The token of a row that draws.
@@ -134,14 +227,7 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
   const Exponential exponential(task.asked.temperature, greatest);
   Kept kept;
   std::uint32_t bin = kUndecided;
-  if (!task.truncated && fast(batch.scheme, resolved.rule, greatest)) {
-    const std::uint32_t count = merge_candidates(x, batch.shape.slices, greatest, task.slope, shared);
-    if (count == 1) {
-      bin = shared.merged[0];
-    } else if (count <= kMaxMerged) {
-      bin = race_of_few(x, batch, task.row, resolved, exponential, count, shared);
-    }
-  }
+  if (!task.truncated && fast(batch.scheme, resolved.rule, greatest)) bin = race_of_slices(x, batch, task, resolved, exponential, greatest, shared);
   if constexpr (kFull) {
     if (keeps_sums(batch, resolved, task.truncated) && greatest < kMaxFastLogit && greatest > -kMaxFastLogit) {
       const float* const sums = batch.shape.slices == 1 ? shared.fast.sums : batch.workspace.sums + std::uint64_t{index} * core::kBins;
@@ -168,7 +254,7 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
     apply_rule(x, batch.scheme, resolved.rule, resolved.mark, shared.exact);
     bin = exact_race(x, *resolved.noise, shared.exact.masses);
   }
-  const std::uint32_t token = inner_draw(x, task.row, exponential, kept.keep, *resolved.noise, bin);
+  const std::uint32_t token = inner_draw(x, task.row, exponential, kept.keep, shared.inner, bin);
   if constexpr (kFull) {
     if (batch.top != nullptr && kept.listed == 0) top_of_row(x, task.row, batch.shape, task.delegates, exponential, kept.keep, shared.exact, shared.truncate, batch.top[index]);
   }
@@ -178,14 +264,10 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
 /// The row's token from its slices, which are in shared.slices.
 template <DType D, bool kFull, class X, class S>
 HEIRMARK_HD_COLD void finish_row(X& x, const Batch& batch, std::uint32_t index, const Task<D>& task, const Resolved& resolved, S& shared) {
-  float greatest = kLeastLogit;
-  for (std::uint32_t i = 0; i < batch.shape.slices; ++i) greatest = larger(shared.slices[i].greatest, greatest);
-  float total = 0;
-  std::uint32_t first = 0xFFFFFFFFu;
-  for (std::uint32_t i = 0; i < batch.shape.slices; ++i) {
-    total += shared.slices[i].total * x.exp2(exponent_of(shared.slices[i].greatest, greatest, task.slope));
-    if (shared.slices[i].greatest == greatest) first = Smallest{}(first, shared.slices[i].first);
-  }
+  const std::uint32_t slices = batch.shape.slices;
+  const float greatest = x.fold(slices, [&](std::uint32_t i) { return shared.slices[i].greatest; }, Largest{}, kLeastLogit);
+  float total = x.fold(slices, [&](std::uint32_t i) { return shared.slices[i].total * x.exp2(exponent_of(shared.slices[i].greatest, greatest, task.slope)); }, Sum{}, 0.0f);
+  const std::uint32_t first = x.fold(slices, [&](std::uint32_t i) { return shared.slices[i].greatest == greatest ? shared.slices[i].first : 0xFFFFFFFFu; }, Smallest{}, 0xFFFFFFFFu);
   RowStatus status = resolved.status;
   std::uint32_t token = 0xFFFFFFFFu;
   bool drawn = false;
@@ -229,12 +311,12 @@ template <DType D, bool kFull, class X, class S>
 HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t index, std::uint32_t slice, S& shared) {
   const Shape& shape = batch.shape;
   const Task<D> task = task_of<D, kFull>(batch, index);
-  make_keys(x, *batch.keys, task.asked, shared.keys);
+  const bool refused = !batch.truncation && !task.greedy && truncates(task.limits);  // this launch was promised that nobody asks
+  make_randomness(x, batch, task.asked, refused, task.truncated, slice, shared);
   typename X::template State<Partial> partial;
   const float greatest = pass(x, task.row, shape, slice, task.slope, kFull ? task.delegates : nullptr, partial);
   x.sync();
-  Resolved resolved = resolve(batch.scheme, *batch.keys, task.asked, shared.keys);
-  if (!batch.truncation && !task.greedy && truncates(task.limits)) resolved = Resolved{};  // this launch was promised that nobody asks
+  const Resolved resolved = shared.resolved;
   const bool first_wanted = resolved.greedy || greatest > -kLeastLogit;
   const std::uint32_t first = first_wanted ? first_of(x, task.row, shape, slice, greatest, partial) : 0xFFFFFFFFu;
   const bool races = resolved.noise != nullptr && !task.truncated && fast(batch.scheme, resolved.rule, greatest);
@@ -260,17 +342,14 @@ HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t ind
   }
   x.sync();
   if (races) {
-    const std::uint32_t blocks = shape.bins() / kWordsPerBlock, first_block = slice * blocks;
     if (resolved.rule == marks::RuleKind::greenlist) {
-      make_words(x, *resolved.mark, core::kBinsCoarse, first_block, blocks, shared.fast.words);
       const auto boost = static_cast<float>(batch.scheme.boost);
       x.each([&](unsigned t) {
         for (std::uint32_t b = t; b < shape.bins(); b += kThreads)
-          if (marks::greenlist::is_green(shared.fast.words[b], batch.scheme.gamma)) shared.fast.sums[b] *= boost;
+          if ((shared.green[b / kWordsPerBlock] >> b % kWordsPerBlock & 1) != 0) shared.fast.sums[b] *= boost;
       });
       x.sync();
     }
-    make_words(x, *resolved.noise, core::kBinsCoarse, first_block, blocks, shared.fast.words);
     slice_race(x, slice * shape.bins(), shape.bins(), shared.fast.sums, shared.fast.words, shared.result);
   }
   x.each([&](unsigned t) {

@@ -23,6 +23,12 @@ class SerialBlock : public kernels::HostBlock {
     const unsigned factor = static_cast<unsigned>(word) | 1u, offset = static_cast<unsigned>(word >> 32);
     for (unsigned i = 0; i < kernels::kThreads; ++i) f((i * factor + offset) % kernels::kThreads);
   }
+  template <class F>
+  void each_upper(const F& f) {
+    each([&](unsigned t) {
+      if (t >= kernels::kThreads / 2) f(t);
+    });
+  }
   template <class T, class Op>
   T reduce(const State<T>& state, const Op& op) {
     const unsigned offset = static_cast<unsigned>(next() >> 32);

@@ -58,8 +58,11 @@ class ThreadedBlock {
   template <class F>
   void each(const F& f) { f(thread_); }
   void sync() { team_.all.wait(); }
-  void sync_upper() {
-    if (thread_ >= kernels::kThreads / 2) team_.upper.wait();
+  template <class F>
+  void each_upper(const F& f) {
+    if (thread_ < kernels::kThreads / 2) return;
+    team_.upper.wait();
+    f(thread_);
   }
   void sync_warp() { team_.warp[thread_ / kWarp]->wait(); }
   template <class T, class Op>
