@@ -60,12 +60,13 @@ struct Shape {
   [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t delegates() const { return chunks * kLanes; }
 };
 
-/// Enough blocks to fill `processors`, but no more groups than there are chunks to read. Tokens do not depend on it.
+/// Two blocks to each of `processors` at most, but no more groups than there are chunks to read: every block makes keys and has an end of its own, which
+/// costs as much as reading a few chunks, and two of them keep enough reads under way. Tokens do not depend on it.
 [[nodiscard]] inline Shape shape_for(std::uint32_t rows, std::uint32_t vocab, std::uint32_t processors) {
-  constexpr std::uint32_t kBlocksPerProcessor = 4;
+  constexpr std::uint32_t kBlocksPerProcessor = 2;
   const std::uint32_t strides = (vocab + core::kBins - 1) / core::kBins;
   Shape shape{1, (strides + kChunk - 1) / kChunk};
-  while (shape.slices < kMaxSlices && rows * shape.slices < kBlocksPerProcessor * processors && 2 * shape.slices <= shape.chunks) shape.slices *= 2;
+  while (shape.slices < kMaxSlices && 2 * rows * shape.slices <= kBlocksPerProcessor * processors && 2 * shape.slices <= shape.chunks) shape.slices *= 2;
   return shape;
 }
 
