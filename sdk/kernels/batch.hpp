@@ -11,8 +11,9 @@
 
 namespace heirmark::kernels {
 
-inline constexpr std::uint32_t kBinsPerThread = 8;
-inline constexpr std::uint32_t kLanes = core::kBins / kBinsPerThread;  ///< threads that a row's bins occupy: 256
+inline constexpr std::uint32_t kBinBits = 3, kBinsPerThread = 1u << kBinBits;
+inline constexpr std::uint32_t kLaneBits = 8, kLanes = 1u << kLaneBits;  ///< threads that a row's bins occupy
+static_assert(kLanes * kBinsPerThread == core::kBins);
 inline constexpr std::uint32_t kChunk = 4;                             ///< strides of 2,048 tokens that a thread reads at once
 inline constexpr std::uint32_t kChunkTokens = kChunk * kBinsPerThread; ///< tokens behind one delegate: 32
 inline constexpr std::uint32_t kMaxSlices = 64;
@@ -52,12 +53,17 @@ struct SliceResult {
 
 /// How a row is cut. Slices are ranges of bins, so that no sum crosses a slice; inside a slice `groups` of `lanes` threads share its strides.
 struct Shape {
-  std::uint32_t slices = 1;  ///< a power of two, 1 .. 64
-  std::uint32_t chunks = 0;  ///< chunks of a row: ceil(ceil(vocab / 2048) / 4)
-  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t bins() const { return core::kBins / slices; }
-  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t lanes() const { return kLanes / slices; }
-  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t groups() const { return slices * (kThreads / kLanes); }
+  std::uint32_t halvings = 0;  ///< 0 .. 6: slices are a power of two, so that nothing has to be divided
+  std::uint32_t chunks = 0;    ///< chunks of a row: ceil(ceil(vocab / 2048) / 4)
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t slices() const { return 1u << halvings; }
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t bins() const { return core::kBins >> halvings; }
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t lanes() const { return kLanes >> halvings; }
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t groups() const { return (kThreads / kLanes) << halvings; }
   [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t delegates() const { return chunks * kLanes; }
+  /// Of thread t: its lane, and its group. Of a bin of the row: its slice.
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t lane_of(std::uint32_t t) const { return t & (lanes() - 1); }
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t group_of(std::uint32_t t) const { return t >> (kLaneBits - halvings); }
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t slice_of(std::uint32_t bin) const { return bin >> (kLaneBits + kBinBits - halvings); }
 };
 
 /// Two blocks to each of `processors` at most, but no more groups than there are chunks to read: every block makes keys and has an end of its own, which
@@ -65,8 +71,8 @@ struct Shape {
 [[nodiscard]] inline Shape shape_for(std::uint32_t rows, std::uint32_t vocab, std::uint32_t processors) {
   constexpr std::uint32_t kBlocksPerProcessor = 2;
   const std::uint32_t strides = (vocab + core::kBins - 1) / core::kBins;
-  Shape shape{1, (strides + kChunk - 1) / kChunk};
-  while (shape.slices < kMaxSlices && 2 * rows * shape.slices <= kBlocksPerProcessor * processors && 2 * shape.slices <= shape.chunks) shape.slices *= 2;
+  Shape shape{0, (strides + kChunk - 1) / kChunk};
+  while (shape.slices() < kMaxSlices && 2 * rows * shape.slices() <= kBlocksPerProcessor * processors && 2 * shape.slices() <= shape.chunks) ++shape.halvings;
   return shape;
 }
 

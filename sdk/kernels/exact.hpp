@@ -210,9 +210,9 @@ HEIRMARK_HD_COLD std::uint32_t inner_draw(X& x, const RowData<D>& row, const Exp
     for (std::uint32_t j = t; j < count; j += kThreads) {
       const std::uint32_t v = bin + core::kBins * j;
       const float logit = row.at(v);
-      const double e = exponential(logit);
+      const double own = core::neg_log1m(inner[j]), e = exponential(logit);  // the first one while the logit is on its way
       if (!(e > 0) || !keep(logit, v, e)) continue;
-      const Ring ring{core::d_div(core::neg_log1m(inner[j]), e), v, 0};
+      const Ring ring{core::d_div(own, e), v, 0};
       if (ring < first[t]) first[t] = ring;
     }
   });

@@ -48,7 +48,7 @@ HEIRMARK_HD_INLINE void near_of_sums(X& x, const Shape& shape, std::uint32_t voc
 /// From the row, read once more: likely tokens in double. The others, few together, are off by four roundings of |z| and exp2's error.
 template <DType D, class X>
 HEIRMARK_HD_INLINE void near_of_row(X& x, const RowData<D>& row, const Exponential& exponential, float greatest, float slope, typename X::template State<Near>& near) {
-  const Shape whole{1, (row.vocab + kChunk * core::kBins - 1) / (kChunk * core::kBins)};
+  const Shape whole{0, (row.vocab + kChunk * core::kBins - 1) / (kChunk * core::kBins)};
   x.each([&](unsigned t) {
     float rest[kBinsPerThread] = {};
     Near own{};

@@ -122,12 +122,12 @@ HEIRMARK_HD_INLINE void add_chunk(X& x, const Chunk<D>& chunk, std::uint32_t ind
 /// One thread's way down the slice.
 template <bool kCareful, DType D, class X>
 HEIRMARK_HD_INLINE Partial pass_of(X& x, unsigned t, const RowData<D>& row, const Shape& shape, std::uint32_t slice, float slope, float* delegates) {
-  const std::uint32_t lane = t % shape.lanes(), groups = shape.groups();
+  const std::uint32_t lane = shape.lane_of(t), groups = shape.groups();
   Unit<kCareful> unit(slope);
   Chunk<D> logits;
   Partial p{};
   p.reference = p.greatest = kLeastLogit;
-  std::uint32_t chunk = t / shape.lanes();
+  std::uint32_t chunk = shape.group_of(t);
   p.chunk = chunk < shape.chunks ? chunk : 0xFFFFFFFFu;
   if (delegates != nullptr) delegates += chunk * kLanes + slice * shape.lanes() + lane;
   const auto add = [&] {
@@ -205,10 +205,10 @@ HEIRMARK_HD_INLINE std::uint32_t first_of(X& x, const RowData<D>& row, const Sha
     const Partial& p = partial[t];
     if (p.greatest != greatest || p.chunk == 0xFFFFFFFFu) return;
     Chunk<D> logits;
-    load_chunk(x, row, shape, slice, t % shape.lanes(), p.chunk, logits);
+    load_chunk(x, row, shape, slice, shape.lane_of(t), p.chunk, logits);
     for (std::uint32_t i = 0; i < kChunk; ++i)
       for (std::uint32_t b = 0; b < kBinsPerThread; ++b) {
-        const std::uint32_t v = (p.chunk * kChunk + i) * core::kBins + slice * shape.bins() + Bins<D>::local(shape, t % shape.lanes(), b);
+        const std::uint32_t v = (p.chunk * kChunk + i) * core::kBins + slice * shape.bins() + Bins<D>::local(shape, shape.lane_of(t), b);
         if (logits.at(i, b) == greatest && v < id[t]) id[t] = v;
       }
   });
@@ -222,7 +222,7 @@ HEIRMARK_HD_INLINE void gather(X& x, const Shape& shape, float greatest, float s
   x.each([&](unsigned t) {
     const Partial& p = partial[t];
     const float factor = x.exp2(exponent_of(p.greatest, greatest, slope));
-    for (std::uint32_t i = 0; i < kBinsPerThread; ++i) sums[t / shape.lanes() * bins + Bins<D>::local(shape, t % shape.lanes(), i)] = p.sum[i] * factor;
+    for (std::uint32_t i = 0; i < kBinsPerThread; ++i) sums[shape.group_of(t) * bins + Bins<D>::local(shape, shape.lane_of(t), i)] = p.sum[i] * factor;
   });
   x.sync();
   if (shape.groups() == 1) return;

@@ -201,7 +201,7 @@ HEIRMARK_HD_COLD std::uint32_t race_of_few(X& x, const Batch& batch, const RowDa
 template <DType D, class X, class S>
 HEIRMARK_HD_INLINE std::uint32_t race_of_slices(X& x, const Batch& batch, const Task<D>& task, const Resolved& resolved, const Exponential& exponential, float greatest,
                                                 S& shared) {
-  const Merge<X, S> merge{x, shared, batch.shape.slices, greatest, task.slope};
+  const Merge<X, S> merge{x, shared, batch.shape.slices(), greatest, task.slope};
   const float limit = merge.limit();
   const Left left = merge.left(limit);
   if (left.count == 1) return left.bin;
@@ -211,7 +211,7 @@ HEIRMARK_HD_INLINE std::uint32_t race_of_slices(X& x, const Batch& batch, const 
   });
   x.sync();
   x.each([&](unsigned t) {
-    if (t >= batch.shape.slices) return;
+    if (t >= batch.shape.slices()) return;
     (void)merge.each_left(t, limit, [&](std::uint32_t bin) {
       if (const std::uint32_t place = x.add(&shared.merged_count, 1u); place < kMaxMerged) shared.merged[place] = bin;
     });
@@ -230,8 +230,8 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
   if (!task.truncated && fast(batch.scheme, resolved.rule, greatest)) bin = race_of_slices(x, batch, task, resolved, exponential, greatest, shared);
   if constexpr (kFull) {
     if (keeps_sums(batch, resolved, task.truncated) && greatest < kMaxFastLogit && greatest > -kMaxFastLogit) {
-      const float* const sums = batch.shape.slices == 1 ? shared.fast.sums : batch.workspace.sums + std::uint64_t{index} * core::kBins;
-      const auto sum_of = [&](std::uint32_t b) { return sums[b] * x.exp2(exponent_of(shared.slices[b / batch.shape.bins()].greatest, greatest, task.slope)); };
+      const float* const sums = batch.shape.slices() == 1 ? shared.fast.sums : batch.workspace.sums + std::uint64_t{index} * core::kBins;
+      const auto sum_of = [&](std::uint32_t b) { return sums[b] * x.exp2(exponent_of(shared.slices[batch.shape.slice_of(b)].greatest, greatest, task.slope)); };
       bin = near_tournament(x, task.row, batch.shape, exponential, greatest, task.slope, batch.scheme.layers, *resolved.mark, *resolved.noise, sum_of, shared.near.mark,
                             shared.near.noise);
     }
@@ -264,10 +264,14 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
 /// The row's token from its slices, which are in shared.slices.
 template <DType D, bool kFull, class X, class S>
 HEIRMARK_HD_COLD void finish_row(X& x, const Batch& batch, std::uint32_t index, const Task<D>& task, const Resolved& resolved, S& shared) {
-  const std::uint32_t slices = batch.shape.slices;
+  const std::uint32_t slices = batch.shape.slices();
   const float greatest = x.fold(slices, [&](std::uint32_t i) { return shared.slices[i].greatest; }, Largest{}, kLeastLogit);
-  float total = x.fold(slices, [&](std::uint32_t i) { return shared.slices[i].total * x.exp2(exponent_of(shared.slices[i].greatest, greatest, task.slope)); }, Sum{}, 0.0f);
-  const std::uint32_t first = x.fold(slices, [&](std::uint32_t i) { return shared.slices[i].greatest == greatest ? shared.slices[i].first : 0xFFFFFFFFu; }, Smallest{}, 0xFFFFFFFFu);
+  float total = 0;
+  if (batch.log_probs || task.truncated)
+    total = x.fold(slices, [&](std::uint32_t i) { return shared.slices[i].total * x.exp2(exponent_of(shared.slices[i].greatest, greatest, task.slope)); }, Sum{}, 0.0f);
+  const auto first = [&] {
+    return x.fold(slices, [&](std::uint32_t i) { return shared.slices[i].greatest == greatest ? shared.slices[i].first : 0xFFFFFFFFu; }, Smallest{}, 0xFFFFFFFFu);
+  };
   RowStatus status = resolved.status;
   std::uint32_t token = 0xFFFFFFFFu;
   bool drawn = false;
@@ -277,7 +281,7 @@ HEIRMARK_HD_COLD void finish_row(X& x, const Batch& batch, std::uint32_t index, 
     const bool none = greatest == kLeastLogit && total == 0;
     if (greatest > -kLeastLogit) {
       status = RowStatus::infinite_logit;
-      token = first;
+      token = first();
     } else if (none) {
       status = RowStatus::no_finite_logit;
     } else if (!resolved.greedy) {
@@ -286,7 +290,7 @@ HEIRMARK_HD_COLD void finish_row(X& x, const Batch& batch, std::uint32_t index, 
     } else if (resolved.rule == marks::RuleKind::greenlist) {
       token = greenlist_greedy(x, task.row, batch.scheme, *resolved.mark, shared.exact);
     } else {
-      token = greatest == kLeastLogit ? find(x, task.row, [](float logit) { return logit == kLeastLogit; }) : first;
+      token = greatest == kLeastLogit ? find(x, task.row, [](float logit) { return logit == kLeastLogit; }) : first();
     }
   }
   if constexpr (kFull) {
@@ -325,8 +329,9 @@ HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t ind
     if (t == 0) shared.result.count = 0;
   });
   const bool played = kFull && keeps_sums(batch, resolved, task.truncated);
-  if (races || played || batch.log_probs || task.truncated) {
-    gather<D>(x, shape, greatest, task.slope, partial, shared.fast.sums);
+  const bool totals = batch.log_probs || task.truncated;
+  if (races || played || totals) gather<D>(x, shape, greatest, task.slope, partial, shared.fast.sums);
+  if (totals) {
     typename X::template State<float> sum;
     x.each([&](unsigned t) {
       sum[t] = 0;
@@ -334,7 +339,7 @@ HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t ind
     });
     total = x.reduce(sum, Sum{});
   }
-  if (played && shape.slices > 1) {
+  if (played && shape.slices() > 1) {
     x.each([&](unsigned t) {
       float* const sums = batch.workspace.sums + std::uint64_t{index} * core::kBins + slice * shape.bins();
       for (std::uint32_t b = t; b < shape.bins(); b += kThreads) sums[b] = shared.fast.sums[b];
@@ -357,18 +362,18 @@ HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t ind
     shared.result.greatest = greatest;
     shared.result.total = total;
     shared.result.first = first;
-    if (shape.slices == 1) {
+    if (shape.slices() == 1) {
       shared.slices[0] = shared.result;
     } else {
       batch.workspace.slices[std::uint64_t{index} * kMaxSlices + slice] = shared.result;
     }
   });
-  if (shape.slices > 1) {
+  if (shape.slices() > 1) {
     // Whoever comes last has everybody's results, and leaves the ticket as it was.
-    if (x.arrive(&batch.workspace.tickets[index]) != shape.slices - 1) return;
+    if (x.arrive(&batch.workspace.tickets[index]) != shape.slices() - 1) return;
     x.each([&](unsigned t) {
       if (t == 0) batch.workspace.tickets[index] = 0;
-      if (t < shape.slices) shared.slices[t] = batch.workspace.slices[std::uint64_t{index} * kMaxSlices + t];
+      if (t < shape.slices()) shared.slices[t] = batch.workspace.slices[std::uint64_t{index} * kMaxSlices + t];
     });
   }
   x.sync();

@@ -24,13 +24,12 @@ __global__ void __launch_bounds__(kThreads, kResident<kFull>) sample_kernel(cons
   __shared__ typename Memory<kFull>::Type shared;
   __shared__ DeviceBlock::Scratch scratch;
   DeviceBlock x(scratch);
-  const std::uint32_t slices = batch.shape.slices;
-  sample_slice<D, kFull>(x, batch, blockIdx.x / slices, blockIdx.x % slices, shared);
+  sample_slice<D, kFull>(x, batch, blockIdx.x >> batch.shape.halvings, blockIdx.x & (batch.shape.slices() - 1), shared);
 }
 
 template <DType D>
 void launch(const Batch& batch, cudaStream_t stream) {
-  const unsigned blocks = batch.rows * batch.shape.slices;
+  const unsigned blocks = batch.rows * batch.shape.slices();
   if (batch.needs_full()) {
     sample_kernel<D, true><<<blocks, kThreads, 0, stream>>>(batch);
   } else {

@@ -77,7 +77,7 @@ HEIRMARK_HD_INLINE void shard_sum(X& x, const ShardBatch& batch, std::uint32_t i
   x.sync();
   const Resolved resolved = resolve(batch.scheme, *batch.keys, asked, shared.keys);
   const float slope = resolved.greedy || resolved.noise == nullptr ? kLog2E : kLog2E / asked.temperature;
-  const Shape shape{1, (batch.size + core::kBins * kChunk - 1) / (core::kBins * kChunk)};
+  const Shape shape{0, (batch.size + core::kBins * kChunk - 1) / (core::kBins * kChunk)};
   typename X::template State<Partial> partial;
   const float greatest = pass(x, row, shape, 0, slope, nullptr, partial);
   x.sync();

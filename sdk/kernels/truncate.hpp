@@ -153,7 +153,7 @@ HEIRMARK_HD_COLD std::uint32_t collect(X& x, const RowData<D>& row, const Shape&
     for (std::uint32_t i = t; i < chunks * kChunkTokens; i += kThreads) {
       const std::uint32_t delegate = memory.chunk[i / kChunkTokens], lane = delegate % kLanes, inside = i % kChunkTokens;
       const std::uint32_t stride = delegate / kLanes * kChunk + inside / kBinsPerThread;
-      const std::uint32_t v = stride * core::kBins + lane / shape.lanes() * shape.bins() + Bins<D>::local(shape, lane % shape.lanes(), inside % kBinsPerThread);
+      const std::uint32_t v = stride * core::kBins + shape.group_of(lane) * shape.bins() + Bins<D>::local(shape, shape.lane_of(lane), inside % kBinsPerThread);
       if (v >= row.vocab) continue;
       const float logit = row.at(v);
       if (!is_finite(logit) || order_bits(logit) < least || !keep(logit, v, keep.min_p > 0 ? exponential(logit) : 0)) continue;

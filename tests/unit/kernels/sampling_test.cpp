@@ -131,7 +131,7 @@ TEST_CASE("a tournament is mostly decided by bounds, and then rightly") {
     SerialBlock x(random(), static_cast<SerialBlock::Bend>(n % 4));
     std::vector<std::uint32_t> mark(core::kBins), noise(core::kBins);
     // 2^24 chunks would make errors of the sums that decide nothing.
-    const kernels::Shape shape{1, useless ? 1u << 24 : 3};
+    const kernels::Shape shape{0, useless ? 1u << 24 : 3};
     const kernels::RowData<DType::float32> row{reinterpret_cast<const std::byte*>(logits.data()), kVocab};
     const auto sum_of = [&](std::uint32_t b) { return sums[b]; };
     bool again = false;
@@ -183,7 +183,7 @@ TEST_CASE("a tournament's masses are never further off than their errors say") {
     const auto bin_of = [](unsigned t, std::uint32_t i) { return kernels::Bins<DType::float32>::local(kernels::Shape{}, t, i); };
     for (const int layers : {1, 2, 3, 6, 12, 30}) {
       SerialBlock::State<kernels::Near> near;
-      kernels::near_of_sums<DType::float32>(x, kernels::Shape{1, 3}, kVocab, [&](std::uint32_t b) { return static_cast<float>(exact[b]); }, near);
+      kernels::near_of_sums<DType::float32>(x, kernels::Shape{0, 3}, kVocab, [&](std::uint32_t b) { return static_cast<float>(exact[b]); }, near);
       // As far off as the errors allow, and together: the bins that are green in one layer one way, the others the other way.
       const int together = 31 - static_cast<int>(random() % 4);
       for (unsigned t = 0; t < kernels::kThreads; ++t)
@@ -227,7 +227,7 @@ TEST_CASE("the sums of a row that is read again are within their errors") {
     const float slope = kernels::kLog2E / temperature;
     kernels::near_of_row(x, row, exponential, top, slope, again);
     // The pass itself, its unit and its sums in shared memory.
-    const kernels::Shape shape{1, (vocab + kernels::kChunk * core::kBins - 1) / (kernels::kChunk * core::kBins)};
+    const kernels::Shape shape{0, (vocab + kernels::kChunk * core::kBins - 1) / (kernels::kChunk * core::kBins)};
     SerialBlock::State<kernels::Partial> partial;
     const float greatest = kernels::pass(x, row, shape, 0, slope, nullptr, partial);
     REQUIRE(greatest == top);

@@ -88,14 +88,14 @@ struct World {
     const auto truncates = [&](const DeviceRow& row) { return kernels::truncates(kernels::limits_of(row, batch.vocab)); };
     batch.truncation = !refuse_truncation && (std::any_of(rows.begin(), rows.end(), truncates) || !lean);
     const auto run = [&]<bool kFull>(auto& x, std::uint32_t block, auto& shared) {
-      const std::uint32_t index = block / batch.shape.slices, slice = block % batch.shape.slices;
+      const std::uint32_t index = block / batch.shape.slices(), slice = block % batch.shape.slices();
       switch (dtype) {
         case DType::float32: return kernels::sample_slice<DType::float32, kFull>(x, batch, index, slice, shared);
         case DType::bfloat16: return kernels::sample_slice<DType::bfloat16, kFull>(x, batch, index, slice, shared);
         case DType::float16: return kernels::sample_slice<DType::float16, kFull>(x, batch, index, slice, shared);
       }
     };
-    const std::uint32_t blocks = batch.rows * batch.shape.slices;
+    const std::uint32_t blocks = batch.rows * batch.shape.slices();
     if (batch.needs_full()) {
       executor.template run<kernels::SharedTruncate>(blocks, [&](auto& x, std::uint32_t block, auto& shared) { run.template operator()<true>(x, block, shared); });
     } else {
