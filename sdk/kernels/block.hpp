@@ -12,6 +12,7 @@
 //                            serves a bound
 //   x.fold(n, f, op, none)   op over f(0) .. f(n - 1) and `none`, the same value for every thread, without a barrier: for a few values that lie in
 //                            shared memory already
+//   x.scan(s)                s[t] becomes the sum of s[0] .. s[t]; returns that of all, with one x.sync() inside; 64-bit words
 //   x.exp2(z), x.log2(f)     approximations, with the errors below; nothing that decides a token rests on them alone
 //   x.load(p)                16 bytes at a 16-byte boundary, read once
 //   x.add(&word, n)          atomic addition in shared memory; returns what was there

@@ -77,6 +77,31 @@ class DeviceBlock {
       return all.value;
     }
   }
+  __device__ __forceinline__ std::uint64_t scan(State<std::uint64_t>& state) {
+    const unsigned lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+    Bits<std::uint64_t> own;
+    own.value = state[threadIdx.x];
+#pragma unroll
+    for (unsigned distance = 1; distance < kWarp; distance *= 2) {
+      Bits<std::uint64_t> other;
+      for (unsigned i = 0; i < 2; ++i) other.word[i] = __shfl_up_sync(0xFFFFFFFFu, own.word[i], distance);
+      own.value += lane >= distance ? other.value : 0;
+    }
+    auto& words = scratch_.words[turn_];
+    turn_ ^= 1;
+    if (lane == kWarp - 1)
+      for (unsigned i = 0; i < 2; ++i) words[warp][i] = own.word[i];
+    __syncthreads();
+    std::uint64_t all = 0;
+#pragma unroll
+    for (unsigned w = 0; w < kWarps; ++w) {
+      if (w == warp) state[threadIdx.x] = all + own.value;
+      Bits<std::uint64_t> of_warp;
+      for (unsigned i = 0; i < 2; ++i) of_warp.word[i] = words[w][i];
+      all += of_warp.value;
+    }
+    return all;
+  }
   /// By each warp for itself.
   template <class T, class F, class Op>
   __device__ __forceinline__ T fold(std::uint32_t count, const F& f, const Op& op, T none) {

@@ -18,7 +18,14 @@ inline constexpr std::uint32_t kListed = 2048;  ///< tokens that a list holds
 
 /// Shared memory of the exact way and of truncation; one use after the other.
 struct ExactMemory {
-  double masses[core::kBins];
+  union {
+    double masses[core::kBins];
+    std::uint64_t listed[kListed];  ///< integer masses of a list's entries
+    struct {
+      double term[kThreads / 4];
+      std::uint32_t word[2][kThreads / 4];
+    } race;                         ///< of a short list
+  };
   union {
     struct {
       std::uint32_t mark[core::kBins];
@@ -26,6 +33,7 @@ struct ExactMemory {
     } scheme;
     std::uint64_t list[kListed];
     std::uint64_t weights[2048];
+    std::uint32_t counts[2048];
   };
 };
 

@@ -38,6 +38,10 @@ class HostBlock {
     for (unsigned t = 1; t < kThreads; ++t) all = op(all, state[t]);
     return all;
   }
+  std::uint64_t scan(State<std::uint64_t>& state) {
+    for (unsigned t = 1; t < kThreads; ++t) state[t] += state[t - 1];
+    return state[kThreads - 1];
+  }
   template <class T, class F, class Op>
   T fold(std::uint32_t count, const F& f, const Op& op, T none) {
     for (std::uint32_t i = 0; i < count; ++i) none = op(none, f(i));

@@ -124,17 +124,21 @@ struct Merge {
   const S& shared;
   std::uint32_t slices;
   float greatest, slope;
-  static constexpr float kFar = 0x1p-110f;  ///< a slice so far below cannot hold the winner
+  static constexpr float kFar = -110;  ///< powers of two; a slice so far below cannot hold the winner
 
-  [[nodiscard]] HEIRMARK_HD_INLINE float scale_of(const SliceResult& slice) const { return x.exp2(exponent_of(slice.greatest, greatest, slope)); }
+  /// What brings a slice's times to the row's unit; 0 for a slice that cannot hold the winner.
+  [[nodiscard]] HEIRMARK_HD_INLINE float scale_of(const SliceResult& slice) const {
+    const float down = exponent_of(slice.greatest, greatest, slope);
+    return down >= kFar ? x.exp2(-down) : 0;
+  }
   /// No later than this the winner rings.
   [[nodiscard]] HEIRMARK_HD_INLINE float limit() const {
     return x.fold(slices, [&](std::uint32_t i) {
       const SliceResult& slice = shared.slices[i];
       const float scale = scale_of(slice);
       float least = kForever;
-      if (scale >= kFar)
-        for (std::uint32_t k = 0; k < slice.count && k < kMaxCandidates; ++k) least = Smallest{}(least, slice.candidates[k].high * (1 + kSlack) / scale);
+      if (scale > 0)
+        for (std::uint32_t k = 0; k < slice.count && k < kMaxCandidates; ++k) least = Smallest{}(least, slice.candidates[k].high * (1 + kSlack) * scale);
       return least;
     }, Smallest{}, kForever);
   }
@@ -143,10 +147,10 @@ struct Merge {
   HEIRMARK_HD_INLINE bool each_left(std::uint32_t i, float before, const Take& take) const {
     const SliceResult& slice = shared.slices[i];
     const float scale = scale_of(slice);
-    if (!(scale >= kFar)) return true;
+    if (!(scale > 0)) return true;
     if (slice.count > kMaxCandidates) return false;
     for (std::uint32_t k = 0; k < slice.count; ++k)
-      if (slice.candidates[k].low * (1 - kSlack) / scale <= before) take(slice.candidates[k].bin);
+      if (slice.candidates[k].low * (1 - kSlack) * scale <= before) take(slice.candidates[k].bin);
     return true;
   }
   /// Those that may win; more than kMaxMerged if bounds do not do.
@@ -238,7 +242,7 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
   }
   if (bin == kUndecided) {
     if constexpr (kFull) {
-      if (task.truncated) kept = truncate(x, task.row, batch.shape, task.delegates, task.limits, exponential, static_cast<double>(total), shared.exact, shared.truncate);
+      if (task.truncated) kept = truncate(x, task.row, batch.shape, task.delegates, task.limits, exponential, greatest, static_cast<double>(total), shared.exact, shared.truncate);
     }
     if (kept.listed != 0) {
       if constexpr (kFull) {
@@ -247,16 +251,22 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
           write_top(x, kept.listed, mass, exponential, shared.exact, batch.top[index]);
         }
       }
-      masses_of_list(x, kept.listed, exponential, shared.exact);
+      if (kept.listed <= kShortList && resolved.rule != marks::RuleKind::tournament) {
+        bin = race_of_list(x, kept.listed, batch.scheme, resolved.rule, resolved.mark, *resolved.noise, exponential, shared.exact);
+      } else {
+        masses_of_list(x, kept.listed, exponential, shared.exact);
+      }
     } else {
       exact_masses(x, task.row, exponential, kept.keep, shared.exact.masses);
     }
-    apply_rule(x, batch.scheme, resolved.rule, resolved.mark, shared.exact);
-    bin = exact_race(x, *resolved.noise, shared.exact.masses);
+    if (bin == kUndecided) {
+      apply_rule(x, batch.scheme, resolved.rule, resolved.mark, shared.exact);
+      bin = exact_race(x, *resolved.noise, shared.exact.masses);
+    }
   }
   const std::uint32_t token = inner_draw(x, task.row, exponential, kept.keep, shared.inner, bin);
   if constexpr (kFull) {
-    if (batch.top != nullptr && kept.listed == 0) top_of_row(x, task.row, batch.shape, task.delegates, exponential, kept.keep, shared.exact, shared.truncate, batch.top[index]);
+    if (batch.top != nullptr && kept.listed == 0) top_of_row(x, task.row, batch.shape, task.delegates, exponential, greatest, kept.keep, shared.exact, shared.truncate, batch.top[index]);
   }
   return token;
 }

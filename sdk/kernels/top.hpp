@@ -30,12 +30,12 @@ HEIRMARK_HD_INLINE void write_single(X& x, std::uint32_t token, TopTokens& out) 
 
 /// From the row itself. What truncation keeps is a beginning of the order, so the first of the order that are kept are the first of the kept.
 template <DType D, class X>
-HEIRMARK_HD_COLD void top_of_row(X& x, const RowData<D>& row, const Shape& shape, const float* delegates, const Exponential& exponential, const Keep& keep,
+HEIRMARK_HD_COLD void top_of_row(X& x, const RowData<D>& row, const Shape& shape, const float* delegates, const Exponential& exponential, float greatest, const Keep& keep,
                                    ExactMemory& exact, TruncateMemory& memory, TopTokens& out) {
   const std::uint64_t total = total_mass(x, row, exponential, keep);
-  std::uint32_t least = order_bits(kLeastLogit);
-  if (TopTokens::kCount <= shape.delegates()) least = kth_delegate(x, delegates, shape.delegates(), TopTokens::kCount, exact, memory);
-  std::uint32_t count = collect(x, row, shape, delegates, least, exponential, keep, exact, memory);
+  Bound bound{greatest};
+  if (TopTokens::kCount <= shape.delegates()) bound = bound_of_kth(x, delegates, shape.delegates(), TopTokens::kCount, greatest, exact, memory);
+  std::uint32_t count = collect(x, row, shape, delegates, bound, exponential, keep, exact, memory);
   if (count <= kListed) {
     sort(x, exact.list, count);
     return write_top(x, count, total, exponential, exact, out);

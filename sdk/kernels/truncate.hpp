@@ -1,7 +1,7 @@
 // Min-p, top-k and top-p for one row, by one block: exactly the tokens of specs/marks.md, without sorting the row.
 //
 // The pass left the greatest logit of each chunk of 32 tokens, its delegates. The k-th greatest delegate is a lower bound of the k-th
-// greatest logit, and a depth below the greatest logit bounds min-p and top-p; so a few chunks hold all tokens that matter, and these fit
+// greatest logit, as is anything below it, and a depth below the greatest logit bounds min-p and top-p; so a few chunks hold all tokens that matter, and these fit
 // a list in shared memory that is sorted. Where they do not fit, the last token that stays is found digit by digit of its place in the
 // order, reading the row once a digit. Both ways count in integers, so both find the same token.
 #pragma once
@@ -58,15 +58,31 @@ HEIRMARK_HD_INLINE std::uint32_t order_at_depth(const Exponential& exponential, 
   return order_bits(static_cast<float>(low)) - 1;
 }
 
-/// part[t] becomes the sum of part[0 .. t].
-template <class X>
-HEIRMARK_HD_INLINE void scan(X& x, std::uint64_t* part) {
-  typename X::template State<std::uint64_t> sum;
-  for (unsigned distance = 1; distance < kThreads; distance *= 2) {
-    x.each([&](unsigned t) { sum[t] = part[t] + (t >= distance ? part[t - distance] : 0); });
-    x.sync();
-    x.each([&](unsigned t) { part[t] = sum[t]; });
-    x.sync();
+/// A lower bound in the order: by its bits, or by how far below the row's greatest logit a logit is, in units of 1/64, or both.
+struct Bound {
+  static constexpr std::uint32_t kDeepest = 2047;  ///< whatever is deeper than 32
+  float greatest;
+  std::uint32_t order = 0, depth = kDeepest;
+  [[nodiscard]] HEIRMARK_HD_INLINE float below(float logit) const { return (greatest - logit) * 64.0f; }
+  /// Never falls while the logit falls.
+  [[nodiscard]] HEIRMARK_HD_INLINE std::uint32_t depth_of(float logit) const {
+    return below(logit) < static_cast<float>(kDeepest) ? static_cast<std::uint32_t>(below(logit)) : kDeepest;
+  }
+  /// Of a logit that is no NaN.
+  [[nodiscard]] HEIRMARK_HD_INLINE bool operator()(float logit) const {
+    return (depth == kDeepest || below(logit) < static_cast<float>(depth + 1)) && (order == 0 || order_bits(logit) >= order);
+  }
+};
+
+/// f(i, read(i)) for i = t, t + kThreads, .. below `count`, several reads under way at once.
+template <class Read, class F>
+HEIRMARK_HD_INLINE void for_each_read(unsigned t, std::uint32_t count, const Read& read, const F& f) {
+  constexpr std::uint32_t kAtOnce = 4;
+  for (std::uint32_t first = t; first < count; first += kAtOnce * kThreads) {
+    float values[kAtOnce];
+    for (std::uint32_t k = 0; k < kAtOnce; ++k) values[k] = first + k * kThreads < count ? read(first + k * kThreads) : 0.0f;
+    for (std::uint32_t k = 0; k < kAtOnce; ++k)
+      if (first + k * kThreads < count) f(first + k * kThreads, values[k]);
   }
 }
 
@@ -91,16 +107,17 @@ HEIRMARK_HD_COLD std::uint64_t descend(X& x, std::uint32_t bits, std::uint64_t l
     x.sync();
     // Thread t owns the digits from kDigits - 1 - 8t downwards.
     const auto digit = [](unsigned t, std::uint32_t i) { return kDigits - 1 - (kOwn * t + i); };
+    typename X::template State<std::uint64_t> part, until;
     x.each([&](unsigned t) {
-      memory.part[t] = 0;
-      for (std::uint32_t i = 0; i < kOwn; ++i) memory.part[t] += weights[digit(t, i)];
+      part[t] = 0;
+      for (std::uint32_t i = 0; i < kOwn; ++i) part[t] += weights[digit(t, i)];
+      until[t] = part[t];
     });
-    x.sync();
-    scan(x, memory.part);
+    x.scan(until);
     typename X::template State<std::uint32_t> last;
     x.each([&](unsigned t) {
       last[t] = 0;  // 1 + place among the digits
-      std::uint64_t sum = before + (t == 0 ? 0 : memory.part[t - 1]);
+      std::uint64_t sum = before + until[t] - part[t];
       for (std::uint32_t i = 0; i < kOwn && sum < limit; ++i) {
         const std::uint64_t weight = weights[digit(t, i)];
         if (weight != 0) last[t] = kOwn * t + i + 1;
@@ -110,7 +127,7 @@ HEIRMARK_HD_COLD std::uint64_t descend(X& x, std::uint32_t bits, std::uint64_t l
     const std::uint32_t place = x.reduce(last, Largest{}) - 1;
     x.each([&](unsigned t) {
       if (t != place / kOwn) return;
-      std::uint64_t sum = before + (t == 0 ? 0 : memory.part[t - 1]);
+      std::uint64_t sum = before + until[t] - part[t];
       for (std::uint32_t i = 0; i < place % kOwn; ++i) sum += weights[digit(t, i)];
       memory.answer[0] = kDigits - 1 - place;
       memory.answer[1] = sum;
@@ -123,42 +140,75 @@ HEIRMARK_HD_COLD std::uint64_t descend(X& x, std::uint32_t bits, std::uint64_t l
   return prefix;
 }
 
-/// Order bits of the k-th greatest delegate, 1 <= k <= number of delegates.
+/// A bound that at least k delegates pass, 1 <= k <= number of delegates: nearly always that the k-th greatest is no deeper.
 template <class X>
-HEIRMARK_HD_INLINE std::uint32_t kth_delegate(X& x, const float* delegates, std::uint32_t count, std::uint32_t k, ExactMemory& exact, TruncateMemory& memory) {
-  const auto each_key = [&](unsigned t, const auto& take) {
-    for (std::uint32_t i = t; i < count; i += kThreads) take(order_bits(delegates[i]), std::uint64_t{1});
-  };
-  return static_cast<std::uint32_t>(descend(x, 32, k, each_key, exact.weights, memory));
+HEIRMARK_HD_COLD Bound bound_of_kth(X& x, const float* delegates, std::uint32_t count, std::uint32_t k, float greatest, ExactMemory& exact, TruncateMemory& memory) {
+  constexpr std::uint32_t kOwn = (Bound::kDeepest + 1) / kThreads;
+  Bound bound{greatest};
+  const auto read = [&](std::uint32_t i) { return delegates[i]; };
+  x.each([&](unsigned t) {
+    for (std::uint32_t i = t; i <= Bound::kDeepest; i += kThreads) exact.counts[i] = 0;
+  });
+  x.sync();
+  x.each([&](unsigned t) { for_each_read(t, count, read, [&](std::uint32_t, float delegate) { x.add(&exact.counts[bound.depth_of(delegate)], 1u); }); });
+  x.sync();
+  typename X::template State<std::uint64_t> part, until;
+  x.each([&](unsigned t) {
+    part[t] = 0;
+    for (std::uint32_t i = kOwn * t; i < kOwn * t + kOwn; ++i) part[t] += exact.counts[i];
+    until[t] = part[t];
+  });
+  x.scan(until);
+  x.each([&](unsigned t) {
+    std::uint64_t sum = until[t] - part[t];
+    if (sum >= k || until[t] < k) return;
+    std::uint32_t depth = kOwn * t;
+    while ((sum += exact.counts[depth]) < k) ++depth;
+    memory.answer[0] = depth;
+  });
+  x.sync();
+  bound.depth = static_cast<std::uint32_t>(memory.answer[0]);
+  x.sync();
+  if (bound.depth < Bound::kDeepest) return bound;
+  const auto each_key = [&](unsigned t, const auto& take) { for_each_read(t, count, read, [&](std::uint32_t, float delegate) { take(order_bits(delegate), std::uint64_t{1}); }); };
+  bound.order = static_cast<std::uint32_t>(descend(x, 32, k, each_key, exact.weights, memory));
+  return bound;
 }
 
-/// Lists all tokens at or above `least` in the order that pass min-p. Returns how many, or kListed + 1 if they do not fit.
+/// Lists all tokens within `bound` that pass min-p. Returns how many, or kListed + 1 if they do not fit.
 template <DType D, class X>
-HEIRMARK_HD_COLD std::uint32_t collect(X& x, const RowData<D>& row, const Shape& shape, const float* delegates, std::uint32_t least, const Exponential& exponential,
+HEIRMARK_HD_COLD std::uint32_t collect(X& x, const RowData<D>& row, const Shape& shape, const float* delegates, const Bound& bound, const Exponential& exponential,
                                          const Keep& keep, ExactMemory& exact, TruncateMemory& memory) {
   x.each([&](unsigned t) {
     if (t == 0) memory.chunks = memory.count = 0;
   });
   x.sync();
   x.each([&](unsigned t) {
-    for (std::uint32_t i = t; i < shape.delegates(); i += kThreads)
-      if (order_bits(delegates[i]) >= least)
+    for_each_read(t, shape.delegates(), [&](std::uint32_t i) { return delegates[i]; }, [&](std::uint32_t i, float delegate) {
+      if (bound(delegate))
         if (const std::uint32_t place = x.add(&memory.chunks, 1u); place < kListedChunks) memory.chunk[place] = i;
+    });
   });
   x.sync();
   const std::uint32_t chunks = memory.chunks;
   x.sync();
   if (chunks > kListedChunks) return kListed + 1;
   x.each([&](unsigned t) {
-    for (std::uint32_t i = t; i < chunks * kChunkTokens; i += kThreads) {
+    const auto token = [&](std::uint32_t i) {
       const std::uint32_t delegate = memory.chunk[i / kChunkTokens], lane = delegate % kLanes, inside = i % kChunkTokens;
       const std::uint32_t stride = delegate / kLanes * kChunk + inside / kBinsPerThread;
-      const std::uint32_t v = stride * core::kBins + shape.group_of(lane) * shape.bins() + Bins<D>::local(shape, shape.lane_of(lane), inside % kBinsPerThread);
-      if (v >= row.vocab) continue;
-      const float logit = row.at(v);
-      if (!is_finite(logit) || order_bits(logit) < least || !keep(logit, v, keep.min_p > 0 ? exponential(logit) : 0)) continue;
+      return stride * core::kBins + shape.group_of(lane) * shape.bins() + Bins<D>::local(shape, shape.lane_of(lane), inside % kBinsPerThread);
+    };
+    const auto read = [&](std::uint32_t i) {
+      const std::uint32_t v = token(i);
+      return v < row.vocab ? row.at(v) : core::float_from_bits(0x7FC00000u);
+    };
+    for_each_read(t, chunks * kChunkTokens, read, [&](std::uint32_t i, float logit) {
+      if (!is_finite(logit) || !bound(logit)) return;
+      const std::uint32_t v = token(i);
+      if (!keep(logit, v, keep.min_p > 0 ? exponential(logit) : 0)) return;
       if (const std::uint32_t place = x.add(&memory.count, 1u); place < kListed) exact.list[place] = order_key(logit, v);
-    }
+    });
   });
   x.sync();
   const std::uint32_t count = memory.count;
@@ -166,9 +216,26 @@ HEIRMARK_HD_COLD std::uint32_t collect(X& x, const RowData<D>& row, const Shape&
   return count > kListed ? kListed + 1 : count;
 }
 
-/// Sorts list[0 .. count) in descending order. Keys are positive; the list up to the next power of two is overwritten.
+/// Sorts list[0 .. count) in descending order. Keys are positive and differ; the list up to the next power of two is overwritten.
 template <class X>
 HEIRMARK_HD_COLD void sort(X& x, std::uint64_t* list, std::uint32_t count) {
+  if (count <= kThreads) {
+    // A key's place is the number of greater ones.
+    typename X::template State<std::uint64_t> key;
+    typename X::template State<std::uint32_t> place;
+    x.each([&](unsigned t) {
+      key[t] = t < count ? list[t] : 0;
+      place[t] = 0;
+      if (t < count)
+        for (std::uint32_t i = 0; i < count; ++i) place[t] += list[i] > key[t] ? 1u : 0u;
+    });
+    x.sync();
+    x.each([&](unsigned t) {
+      if (t < count) list[place[t]] = key[t];
+    });
+    x.sync();
+    return;
+  }
   std::uint32_t size = 2;
   while (size < count) size *= 2;
   x.each([&](unsigned t) {
@@ -192,33 +259,39 @@ HEIRMARK_HD_COLD void sort(X& x, std::uint64_t* list, std::uint32_t count) {
     }
 }
 
-/// Integer masses of list[0 .. count), summed: part[t] those of entries up to 8 t + 7. Returns their total.
+/// A thread's entries of a list: `own` of them from own * t on.
+HEIRMARK_HD_INLINE std::uint32_t own_entries(std::uint32_t count) { return (count + kThreads - 1) / kThreads; }
+
+/// Integer masses of list[0 .. count), in exact.listed and summed: part[t] those of the entries before thread t's. Returns their total.
 template <class X>
-HEIRMARK_HD_INLINE std::uint64_t sum_masses(X& x, std::uint32_t count, const Exponential& exponential, const ExactMemory& exact, TruncateMemory& memory) {
-  constexpr std::uint32_t kOwn = kListed / kThreads;
+HEIRMARK_HD_INLINE std::uint64_t sum_masses(X& x, std::uint32_t count, const Exponential& exponential, ExactMemory& exact, TruncateMemory& memory) {
+  const std::uint32_t own = own_entries(count);
+  typename X::template State<std::uint64_t> part, until;
   x.each([&](unsigned t) {
-    memory.part[t] = 0;
-    for (std::uint32_t i = kOwn * t; i < kOwn * t + kOwn && i < count; ++i) memory.part[t] += mass_of(exponential(logit_of_key(exact.list[i])));
+    part[t] = 0;
+    for (std::uint32_t i = own * t; i < own * t + own && i < count; ++i) {
+      exact.listed[i] = mass_of(exponential(logit_of_key(exact.list[i])));
+      part[t] += exact.listed[i];
+    }
+    until[t] = part[t];
   });
-  x.sync();
-  scan(x, memory.part);
-  const std::uint64_t total = memory.part[kThreads - 1];
+  const std::uint64_t total = x.scan(until);
+  x.each([&](unsigned t) { memory.part[t] = until[t] - part[t]; });
   x.sync();
   return total;
 }
 
-/// How many entries of the list have less than `limit` before them; after sum_masses.
+/// How many entries of the list have less than `limit` before them; after sum_masses of as many.
 template <class X>
-HEIRMARK_HD_INLINE std::uint32_t count_below(X& x, std::uint32_t count, std::uint64_t limit, const Exponential& exponential, const ExactMemory& exact,
-                                             const TruncateMemory& memory) {
-  constexpr std::uint32_t kOwn = kListed / kThreads;
+HEIRMARK_HD_INLINE std::uint32_t count_below(X& x, std::uint32_t count, std::uint64_t limit, const ExactMemory& exact, const TruncateMemory& memory) {
+  const std::uint32_t own = own_entries(count);
   typename X::template State<std::uint32_t> last;
   x.each([&](unsigned t) {
     last[t] = 0;
-    std::uint64_t before = t == 0 ? 0 : memory.part[t - 1];
-    for (std::uint32_t i = kOwn * t; i < kOwn * t + kOwn && i < count && before < limit; ++i) {
+    std::uint64_t before = memory.part[t];
+    for (std::uint32_t i = own * t; i < own * t + own && i < count && before < limit; ++i) {
       last[t] = i + 1;
-      before += mass_of(exponential(logit_of_key(exact.list[i])));
+      before += exact.listed[i];
     }
   });
   return x.reduce(last, Largest{});
@@ -265,7 +338,7 @@ HEIRMARK_HD_COLD Kept truncate_by_digits(X& x, const RowData<D>& row, const Limi
 /// top-p alone: the total of all tokens is needed only as closely as the cut demands. listed = 0 if the list does not hold the cut.
 template <DType D, class X>
 HEIRMARK_HD_COLD Kept top_p_by_list(X& x, const RowData<D>& row, const Shape& shape, const float* delegates, const Limits& limits, const Exponential& exponential,
-                                      double total, ExactMemory& exact, TruncateMemory& memory) {
+                                      float greatest, double total, ExactMemory& exact, TruncateMemory& memory) {
   const double scaled = total * kMassUnit, fewest = scaled * (1 - kTotalError) - row.vocab;
   const std::uint64_t limit_low = mass_limit(limits.top_p, fewest > 0 ? static_cast<std::uint64_t>(fewest) : 0);
   const std::uint64_t limit_high = mass_limit(limits.top_p, static_cast<std::uint64_t>(scaled * (1 + kTotalError)) + 1);
@@ -274,14 +347,14 @@ HEIRMARK_HD_COLD Kept top_p_by_list(X& x, const RowData<D>& row, const Shape& sh
   if (!(deep < kNoMass)) deep = kNoMass;
   constexpr double kShallow = 5;
   for (int attempt = deep > kShallow + 2 ? 0 : 1; attempt < 2; ++attempt) {
-    const std::uint32_t count = collect(x, row, shape, delegates, order_at_depth(exponential, attempt == 0 ? kShallow : deep), exponential, Keep{}, exact, memory);
+    const std::uint32_t count = collect(x, row, shape, delegates, Bound{greatest, order_at_depth(exponential, attempt == 0 ? kShallow : deep)}, exponential, Keep{}, exact, memory);
     if (count > kListed) break;
     sort(x, exact.list, count);
     if (sum_masses(x, count, exponential, exact, memory) < limit_high) continue;
-    std::uint32_t kept = count_below(x, count, limit_low, exponential, exact, memory);
-    if (kept != count_below(x, count, limit_high, exponential, exact, memory)) {
+    std::uint32_t kept = count_below(x, count, limit_low, exact, memory);
+    if (kept != count_below(x, count, limit_high, exact, memory)) {
       const std::uint64_t limit = mass_limit(limits.top_p, total_mass(x, row, exponential, Keep{}));
-      kept = count_below(x, count, limit, exponential, exact, memory);
+      kept = count_below(x, count, limit, exact, memory);
     }
     return {{exact.list[kept - 1], 0}, kept};
   }
@@ -291,21 +364,21 @@ HEIRMARK_HD_COLD Kept top_p_by_list(X& x, const RowData<D>& row, const Shape& sh
 /// Which tokens of a row stay. `total` is the sum of e_v within kTotalError. Afterwards an x.sync() is due before memory.list changes.
 template <DType D, class X>
 HEIRMARK_HD_COLD Kept truncate(X& x, const RowData<D>& row, const Shape& shape, const float* delegates, const Limits& limits, const Exponential& exponential,
-                                 double total, ExactMemory& exact, TruncateMemory& memory) {
+                                 float greatest, double total, ExactMemory& exact, TruncateMemory& memory) {
   if (limits.top_k == 0 && !(limits.min_p > 0)) {
-    const Kept kept = top_p_by_list(x, row, shape, delegates, limits, exponential, total, exact, memory);
+    const Kept kept = top_p_by_list(x, row, shape, delegates, limits, exponential, greatest, total, exact, memory);
     if (kept.listed != 0) return kept;
   } else if (limits.top_k <= kListed) {
-    std::uint32_t least = order_bits(kLeastLogit);
-    if (limits.top_k != 0 && limits.top_k <= shape.delegates()) least = kth_delegate(x, delegates, shape.delegates(), limits.top_k, exact, memory);
-    if (limits.min_p > 0) least = Largest{}(least, order_at_depth(exponential, -core::dlog(limits.min_p)));
-    const std::uint32_t count = collect(x, row, shape, delegates, least, exponential, Keep{0, limits.min_p}, exact, memory);
+    Bound bound{greatest};
+    if (limits.top_k != 0 && limits.top_k <= shape.delegates()) bound = bound_of_kth(x, delegates, shape.delegates(), limits.top_k, greatest, exact, memory);
+    if (limits.min_p > 0) bound.order = Largest{}(bound.order, order_at_depth(exponential, -core::dlog(limits.min_p)));
+    const std::uint32_t count = collect(x, row, shape, delegates, bound, exponential, Keep{0, limits.min_p}, exact, memory);
     if (count <= kListed) {
       sort(x, exact.list, count);
       std::uint32_t kept = limits.top_k != 0 && limits.top_k < count ? limits.top_k : count;
       if (limits.top_p < 1) {
         const std::uint64_t sum = sum_masses(x, kept, exponential, exact, memory);
-        kept = count_below(x, kept, mass_limit(limits.top_p, sum), exponential, exact, memory);
+        kept = count_below(x, kept, mass_limit(limits.top_p, sum), exact, memory);
       }
       return {{exact.list[kept - 1], limits.min_p}, kept};
     }
@@ -313,11 +386,10 @@ HEIRMARK_HD_COLD Kept truncate(X& x, const RowData<D>& row, const Shape& shape, 
   return truncate_by_digits(x, row, limits, exponential, exact, memory);
 }
 
-/// exact.masses from a list of all tokens that stay; the list is lost.
+/// Turns a list of tokens that stay into one that ascends by bin, then by token: its complements descend.
 template <class X>
-HEIRMARK_HD_COLD void masses_of_list(X& x, std::uint32_t count, const Exponential& exponential, ExactMemory& exact) {
+HEIRMARK_HD_COLD void sort_by_bin(X& x, std::uint32_t count, ExactMemory& exact) {
   constexpr std::uint32_t kStrideBits = kIdBits - 11;
-  // Ascending by bin, then by token, which is descending by the complement.
   x.sync();
   x.each([&](unsigned t) {
     for (std::uint32_t i = t; i < count; i += kThreads) {
@@ -326,21 +398,60 @@ HEIRMARK_HD_COLD void masses_of_list(X& x, std::uint32_t count, const Exponentia
       const std::uint64_t place = static_cast<std::uint64_t>(core::bin_of(v)) << kStrideBits | v / core::kBins;
       exact.list[i] = ~(place << 32 | core::float_bits(logit_of_key(key)));
     }
-    for (std::uint32_t b = t; b < core::kBins; b += kThreads) exact.masses[b] = 0;
   });
   x.sync();
   sort(x, exact.list, count);
-  const auto bin = [&](std::uint32_t i) { return static_cast<std::uint32_t>(~exact.list[i] >> (32 + kStrideBits)); };
+}
+/// Of an entry of such a list.
+HEIRMARK_HD_INLINE std::uint32_t bin_of_entry(std::uint64_t entry) { return static_cast<std::uint32_t>(~entry >> (32 + kIdBits - 11)); }
+HEIRMARK_HD_INLINE float logit_of_entry(std::uint64_t entry) { return core::float_from_bits(static_cast<std::uint32_t>(~entry)); }
+
+/// exact.masses from a list of all tokens that stay; the list is lost.
+template <class X>
+HEIRMARK_HD_COLD void masses_of_list(X& x, std::uint32_t count, const Exponential& exponential, ExactMemory& exact) {
+  sort_by_bin(x, count, exact);
+  x.each([&](unsigned t) {
+    for (std::uint32_t b = t; b < core::kBins; b += kThreads) exact.masses[b] = 0;
+  });
+  x.sync();
   x.each([&](unsigned t) {
     for (std::uint32_t i = t; i < count; i += kThreads) {
-      if (i != 0 && bin(i - 1) == bin(i)) continue;
+      const std::uint32_t bin = bin_of_entry(exact.list[i]);
+      if (i != 0 && bin_of_entry(exact.list[i - 1]) == bin) continue;
       double sum = 0;
-      for (std::uint32_t j = i; j < count && bin(j) == bin(i); ++j)
-        sum = core::d_add(sum, exponential(core::float_from_bits(static_cast<std::uint32_t>(~exact.list[j]))));
-      exact.masses[bin(i)] = sum;
+      for (std::uint32_t j = i; j < count && bin_of_entry(exact.list[j]) == bin; ++j) sum = core::d_add(sum, exponential(logit_of_entry(exact.list[j])));
+      exact.masses[bin] = sum;
     }
   });
   x.sync();
+}
+
+/// The bin that wins among the tokens of a short list, of rules that weigh each bin by itself. The list is lost.
+inline constexpr std::uint32_t kShortList = kThreads / 4;
+template <class X>
+HEIRMARK_HD_COLD std::uint32_t race_of_list(X& x, std::uint32_t count, const Scheme& scheme, marks::RuleKind rule, const core::KeyWords* mark, const core::KeyWords& noise,
+                                            const Exponential& exponential, ExactMemory& exact) {
+  sort_by_bin(x, count, exact);
+  const auto heads = [&](std::uint32_t i) { return i < count && (i == 0 || bin_of_entry(exact.list[i - 1]) != bin_of_entry(exact.list[i])); };
+  // Coarse words, fine words and exponentials by warps that do not share a scheduler.
+  x.each([&](unsigned t) {
+    const std::uint32_t i = t % kShortList, which = t / kShortList;
+    if (which == 2 && i < count) exact.race.term[i] = exponential(logit_of_entry(exact.list[i]));
+    const core::Domain coarse = core::kBinsCoarse, fine = core::kBinsFine;
+    if (which < 2 && heads(i)) exact.race.word[which][i] = core::stream_word(noise, which == 0 ? coarse : fine, bin_of_entry(exact.list[i]));
+  });
+  x.sync();
+  typename X::template State<Ring> first;
+  x.each([&](unsigned t) {
+    first[t] = {kNever, 0xFFFFFFFFu, 0};
+    if (!heads(t)) return;
+    const std::uint32_t bin = bin_of_entry(exact.list[t]);
+    double mass = 0;
+    for (std::uint32_t j = t; j < count && bin_of_entry(exact.list[j]) == bin; ++j) mass = core::d_add(mass, exact.race.term[j]);
+    if (rule == marks::RuleKind::greenlist && marks::greenlist::is_green(core::stream_word(*mark, core::kBinsCoarse, bin), scheme.gamma)) mass = core::d_mul(mass, scheme.boost);
+    if (mass > 0) first[t] = {core::d_div(marks::gumbel::bin_time(exact.race.word[0][t], exact.race.word[1][t]), mass), bin, 0};
+  });
+  return x.reduce(first, Smallest{}).place;
 }
 
 }  // namespace heirmark::kernels

@@ -160,7 +160,7 @@ void Executor::warp_operation(Warp& warp, std::uint32_t pc) {
   const auto first = static_cast<unsigned>(std::countr_zero(there));
   Frame& frame = *warp.frame[first];
   Step step{instruction, frame, there, warp, *this};
-  const unsigned mask_operand = instruction.kind == Kind::shuffle ? 3 : instruction.kind == Kind::warp_barrier ? 0 : 1;
+  const unsigned mask_operand = instruction.kind == Kind::shuffle || instruction.kind == Kind::shuffle_up ? 3 : instruction.kind == Kind::warp_barrier ? 0 : 1;
   const auto mask = static_cast<std::uint32_t>(step.from(mask_operand)[first]);
   for_lanes(there, [&](unsigned lane) {
     faulting_lane_ = lane;
@@ -171,7 +171,7 @@ void Executor::warp_operation(Warp& warp, std::uint32_t pc) {
   if ((there & mask) != mask) return;
   if (instruction.kind == Kind::warp_barrier) {
     ++warp.phase;
-  } else if (instruction.kind != Kind::shuffle) {
+  } else if (instruction.kind != Kind::shuffle && instruction.kind != Kind::shuffle_up) {
     std::uint32_t all = instruction.kind == Kind::least ? ~0u : 0;
     for_lanes(mask, [&](unsigned lane) {
       const auto given = static_cast<std::uint32_t>(step.from(0)[lane]);
@@ -186,11 +186,12 @@ void Executor::warp_operation(Warp& warp, std::uint32_t pc) {
   } else {
     const std::array<std::uint64_t, kLanes> given = *reinterpret_cast<const std::array<std::uint64_t, kLanes>*>(step.from(0));
     for_lanes(mask, [&](unsigned lane) {
-      // shfl.sync.bfly: operand 2 packs the segment's mask (bits 8 .. 12) and the greatest lane (bits 0 .. 4).
+      // Operand 2 packs the segment's mask (bits 8 .. 12) and the greatest lane (bits 0 .. 4); going up, lanes end at the segment's first.
       const auto flip = static_cast<std::uint32_t>(step.from(1)[lane]), packed = static_cast<std::uint32_t>(step.from(2)[lane]);
       const std::uint32_t segment = packed >> 8 & 31, greatest = (lane & segment) | (packed & 31 & ~segment);
-      std::uint32_t other = lane ^ (flip & 31);
-      const bool within = other <= greatest;
+      const bool up = instruction.kind == Kind::shuffle_up;
+      std::uint32_t other = up ? lane - (flip & 31) : lane ^ (flip & 31);
+      const bool within = up ? other <= lane && other >= (lane & segment) : other <= greatest;
       if (!within) other = lane;
       if ((mask >> other & 1) == 0) {
         faulting_lane_ = lane;

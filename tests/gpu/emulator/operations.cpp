@@ -463,6 +463,7 @@ Table make_table() {
   t["bar.sync of some"] = {Kind::barrier, nullptr, 2};
   t["bar.warp.sync"] = {Kind::warp_barrier, nullptr, 1};
   t["shfl.sync.bfly.b32"] = {Kind::shuffle, nullptr, 4};
+  t["shfl.sync.up.b32"] = {Kind::shuffle_up, nullptr, 4};
   t["redux.sync.add.u32"] = {Kind::sum, nullptr, 2};
   t["redux.sync.max.u32"] = {Kind::greatest, nullptr, 2};
   t["redux.sync.min.u32"] = {Kind::least, nullptr, 2};

@@ -489,7 +489,7 @@ class Parser {
     made.execute = found.execute;
     made.contraction = found.contraction;
     made.width = type_of(parts.back()).width;
-    if (made.to[1] != kNone && found.kind != Kind::shuffle && name.find(".unpack") == std::string::npos) fail(made.line, "'" + name + "' with two results is not understood");
+    if (made.to[1] != kNone && found.kind != Kind::shuffle && found.kind != Kind::shuffle_up && name.find(".unpack") == std::string::npos) fail(made.line, "'" + name + "' with two results is not understood");
     if (found.kind == Kind::plain && found.execute == nullptr) fail(made.line, "'" + name + "' is not understood");
     if (from != found.operands) fail(made.line, "'" + name + "' with another number of operands");
     if (found.kind == Kind::barrier && !known_barrier(made)) fail(made.line, "a barrier other than 0 for all, or another for a number of threads, is not understood");

@@ -29,7 +29,7 @@ struct Step;
 using Execute = void (*)(Step&);
 
 /// What the executor has to know of an instruction; `plain` ones only change registers and memory.
-enum class Kind : std::uint8_t { plain, branch, call, leave, barrier, warp_barrier, shuffle, sum, greatest, least, any };
+enum class Kind : std::uint8_t { plain, branch, call, leave, barrier, warp_barrier, shuffle, shuffle_up, sum, greatest, least, any };
 
 /// A multiplication, addition or subtraction that names no rounding: where one uses what the other made, a compiler may leave out the rounding between
 /// them (PTX ISA 9, "Floating point instructions": mul, add). What decides a token may not depend on it.

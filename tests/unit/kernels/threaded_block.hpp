@@ -81,6 +81,19 @@ class ThreadedBlock {
     for (unsigned t = 1; t < kernels::kThreads; ++t) all = op(all, slot(t));
     return all;
   }
+  std::uint64_t scan(State<std::uint64_t>& state) {
+    auto& slots = team_.slots[turn_++ % 2];
+    std::memcpy(slots[thread_].bytes, &state[thread_], sizeof(std::uint64_t));
+    sync();
+    std::uint64_t sum = 0;
+    for (unsigned t = 0; t < kernels::kThreads; ++t) {
+      std::uint64_t value;
+      std::memcpy(&value, slots[t].bytes, sizeof value);
+      sum += value;
+      if (t == thread_) state[thread_] = sum;
+    }
+    return sum;
+  }
   template <class T, class F, class Op>
   T fold(std::uint32_t count, const F& f, const Op& op, T none) { return host_.fold(count, f, op, none); }
   float exp2(float z) { return host_.exp2(z); }
