@@ -76,11 +76,17 @@ struct Shape {
   return shape;
 }
 
+/// What a row's tournament needs of all slices: sums in units of their slice's greatest logit, and the coarse words of the mark's and the race's keys.
+struct PlayMemory {
+  float sums[core::kBins];
+  std::uint32_t mark[core::kBins], noise[core::kBins];
+};
+
 /// Memory between blocks, all in global memory. Tickets are 0 before a launch and after it.
 struct Workspace {
   std::uint32_t* tickets = nullptr;  ///< one a row
   SliceResult* slices = nullptr;     ///< kMaxSlices a row
-  float* sums = nullptr;             ///< 2,048 a row, in units of their slice, of rows that play a tournament; null if the scheme is none
+  PlayMemory* plays = nullptr;       ///< one a row; null if the scheme is no tournament
   float* delegates = nullptr;        ///< shape.delegates() a row; may be null if no row truncates and nobody wants top tokens
 };
 

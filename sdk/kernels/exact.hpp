@@ -96,21 +96,6 @@ HEIRMARK_HD_INLINE void make_words(X& x, const core::KeyWords& key, core::Domain
   x.sync();
 }
 
-/// The coarse words of two keys' rows, to shared memory; half of the threads for each.
-template <class X>
-HEIRMARK_HD_INLINE void make_two_rows(X& x, const core::KeyWords& a, const core::KeyWords& b, std::uint32_t* words_a, std::uint32_t* words_b) {
-  static_assert(kThreads == 2 * kRowBlocks);
-  x.each([&](unsigned t) {
-    const std::uint32_t i = t % kRowBlocks;
-    std::uint32_t block[kWordsPerBlock];
-    const core::Domain domain = core::kBinsCoarse;  // a copy: the device has no address of a constant
-    core::stream_block(t < kRowBlocks ? a : b, domain, i, block);
-    std::uint32_t* const words = (t < kRowBlocks ? words_a : words_b) + kWordsPerBlock * i;
-    for (std::uint32_t k = 0; k < kWordsPerBlock; ++k) words[k] = block[k];
-  });
-  x.sync();
-}
-
 /// marks::tournament::sum_by_halving of 2,048 terms; the same tree, 1,024 doubles of memory. `term(b)` is asked for once for each b.
 template <class X, class Term>
 HEIRMARK_HD_INLINE double sum_by_halving(X& x, double* halves, const Term& term) {

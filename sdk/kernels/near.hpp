@@ -177,24 +177,21 @@ HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, const std::uint32_t* noise, con
   return all.count == 1 ? all.bin : kUndecided;
 }
 
-/// The bin that wins a row's tournament, kUndecided if bounds do not say. sum_of(b): the pass's sum of bin b in units of the row's greatest logit; it
-/// may read memory that mark_words and noise_words take. Both hold 2,048 words. `again`, if not null, becomes true if the row was read once more.
+/// The bin that wins a row's tournament, kUndecided if bounds do not say. sum_of(b): the pass's sum of bin b in units of the row's greatest logit. `mark` and
+/// `noise`: the coarse words of the keys. `again`, if not null, becomes true if the row was read once more.
 template <DType D, class X, class SumOf>
 HEIRMARK_HD_COLD std::uint32_t near_tournament(X& x, const RowData<D>& row, const Shape& shape, const Exponential& exponential, float greatest, float slope, int layers,
-                                                 const core::KeyWords& mark, const core::KeyWords& noise, const SumOf& sum_of, std::uint32_t* mark_words,
-                                                 std::uint32_t* noise_words, bool* again = nullptr) {
+                                                 const std::uint32_t* mark, const std::uint32_t* noise, const SumOf& sum_of, bool* again = nullptr) {
   typename X::template State<Near> near;
   near_of_sums<D>(x, shape, row.vocab, sum_of, near);
-  x.sync();
-  make_two_rows(x, mark, noise, mark_words, noise_words);
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (attempt == 1) {
       near_of_row(x, row, exponential, greatest, slope, near);
       if (again != nullptr) *again = true;
     }
     const float errors = near_normalise(x, near);
-    if (!near_play<D>(x, layers, errors, mark_words, near)) continue;
-    if (const std::uint32_t bin = near_race<D>(x, noise_words, near); bin != kUndecided) return bin;
+    if (!near_play<D>(x, layers, errors, mark, near)) continue;
+    if (const std::uint32_t bin = near_race<D>(x, noise, near); bin != kUndecided) return bin;
   }
   return kUndecided;
 }

@@ -32,9 +32,6 @@ struct Shared {
       std::uint32_t words[core::kBins];  ///< coarse words of the slice's bins
     } fast;
     struct {
-      std::uint32_t mark[core::kBins], noise[core::kBins];
-    } near;
-    struct {
       double terms[core::kBins];
       std::uint32_t coarse[kMaxMerged], fine[kMaxMerged];
       bool green[kMaxMerged];
@@ -77,15 +74,16 @@ HEIRMARK_HD_INLINE bool fast(const Scheme& scheme, marks::RuleKind rule, float g
   return small && (rule == marks::RuleKind::race || (rule == marks::RuleKind::greenlist && scheme.delta <= kMaxFastDelta));
 }
 
-/// Are a row's sums kept for its tournament? Whatever a slice's greatest logit: the row's decides.
-HEIRMARK_HD_INLINE bool keeps_sums(const Batch& batch, const Resolved& resolved, bool truncated) {
-  return batch.workspace.sums != nullptr && resolved.noise != nullptr && resolved.rule == marks::RuleKind::tournament && !truncated;
+/// Does a row play a tournament by bounds? Whatever a slice's greatest logit: the row's decides.
+HEIRMARK_HD_INLINE bool plays(const Batch& batch, const Resolved& resolved, bool truncated) {
+  return batch.workspace.plays != nullptr && resolved.noise != nullptr && resolved.rule == marks::RuleKind::tournament && !truncated;
 }
 
-/// What the row's randomness is, and the words that nearly every row of its kind needs: those of the inner draw and, for a race, those of the slice's bins.
+/// What the row's randomness is, and the words that nearly every row of its kind needs: those of the inner draw and those of the slice's bins, which a
+/// tournament's last block wants from all slices.
 /// By the upper half of the threads, while the lower half reads logits already; behind it an x.sync().
-template <class X, class S>
-HEIRMARK_HD_INLINE void make_randomness(X& x, const Batch& batch, const DeviceRow& asked, bool refused, bool truncated, std::uint32_t slice, S& shared) {
+template <bool kFull, class X, class S>
+HEIRMARK_HD_INLINE void make_randomness(X& x, const Batch& batch, std::uint32_t index, const DeviceRow& asked, bool refused, bool truncated, std::uint32_t slice, S& shared) {
   constexpr unsigned kHalf = kThreads / 2, kLastWarp = kThreads - 32;
   make_keys(x, *batch.keys, asked, shared.keys);
   x.sync_warp();
@@ -95,16 +93,21 @@ HEIRMARK_HD_INLINE void make_randomness(X& x, const Batch& batch, const DeviceRo
   x.each_upper([&](unsigned t) {
     const Resolved& resolved = shared.resolved;
     if (resolved.noise == nullptr) return;
-    const bool races = !truncated && fast(batch.scheme, resolved.rule, 0), lists = races && resolved.rule == marks::RuleKind::greenlist;
+    const bool races = !truncated && fast(batch.scheme, resolved.rule, 0), played = kFull && plays(batch, resolved, truncated);
+    const bool marks_too = played || (races && resolved.rule == marks::RuleKind::greenlist);
     const std::uint32_t of_slice = batch.shape.bins() / kWordsPerBlock, strides = (batch.vocab + core::kBins - 1) / core::kBins;
-    const std::uint32_t coarse = races ? of_slice : 0, inner = (strides + 7) / 8, all = coarse + inner + (lists ? of_slice : 0);
+    const std::uint32_t coarse = races || played ? of_slice : 0, inner = (strides + 7) / 8, all = coarse + inner + (marks_too ? of_slice : 0);
     for (std::uint32_t i = t - kHalf; i < all; i += kHalf) {
       const bool of_bins = i < coarse, of_tokens = !of_bins && i < coarse + inner;
       const std::uint32_t place = of_bins ? i : of_tokens ? i - coarse : i - coarse - inner;
       const core::Domain bins = core::kBinsCoarse, tokens = core::kInner;  // copies: the device has no address of a constant
       std::uint32_t block[kWordsPerBlock];
       core::stream_block(of_bins || of_tokens ? *resolved.noise : *resolved.mark, of_tokens ? tokens : bins, of_tokens ? place : slice * of_slice + place, block);
-      if (of_bins) {
+      if (played && !of_tokens) {
+        PlayMemory& memory = batch.workspace.plays[index];
+        std::uint32_t* const words = (of_bins ? memory.noise : memory.mark) + slice * batch.shape.bins() + kWordsPerBlock * place;
+        for (std::uint32_t k = 0; k < kWordsPerBlock; ++k) words[k] = block[k];
+      } else if (of_bins) {
         for (std::uint32_t k = 0; k < kWordsPerBlock; ++k) shared.fast.words[kWordsPerBlock * place + k] = block[k];
       } else if (of_tokens) {
         for (std::uint32_t k = 0; k < kWordsPerBlock / 2; ++k) shared.inner[kWordsPerBlock / 2 * place + k] = block[2 * k] | std::uint64_t{block[2 * k + 1]} << 32;
@@ -233,11 +236,11 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
   std::uint32_t bin = kUndecided;
   if (!task.truncated && fast(batch.scheme, resolved.rule, greatest)) bin = race_of_slices(x, batch, task, resolved, exponential, greatest, shared);
   if constexpr (kFull) {
-    if (keeps_sums(batch, resolved, task.truncated) && greatest < kMaxFastLogit && greatest > -kMaxFastLogit) {
-      const float* const sums = batch.shape.slices() == 1 ? shared.fast.sums : batch.workspace.sums + std::uint64_t{index} * core::kBins;
+    if (plays(batch, resolved, task.truncated) && greatest < kMaxFastLogit && greatest > -kMaxFastLogit) {
+      const PlayMemory& memory = batch.workspace.plays[index];
+      const float* const sums = batch.shape.slices() == 1 ? shared.fast.sums : memory.sums;
       const auto sum_of = [&](std::uint32_t b) { return sums[b] * x.exp2(exponent_of(shared.slices[batch.shape.slice_of(b)].greatest, greatest, task.slope)); };
-      bin = near_tournament(x, task.row, batch.shape, exponential, greatest, task.slope, batch.scheme.layers, *resolved.mark, *resolved.noise, sum_of, shared.near.mark,
-                            shared.near.noise);
+      bin = near_tournament(x, task.row, batch.shape, exponential, greatest, task.slope, batch.scheme.layers, memory.mark, memory.noise, sum_of);
     }
   }
   if (bin == kUndecided) {
@@ -326,7 +329,7 @@ HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t ind
   const Shape& shape = batch.shape;
   const Task<D> task = task_of<D, kFull>(batch, index);
   const bool refused = !batch.truncation && !task.greedy && truncates(task.limits);  // this launch was promised that nobody asks
-  make_randomness(x, batch, task.asked, refused, task.truncated, slice, shared);
+  make_randomness<kFull>(x, batch, index, task.asked, refused, task.truncated, slice, shared);
   typename X::template State<Partial> partial;
   const float greatest = pass(x, task.row, shape, slice, task.slope, kFull ? task.delegates : nullptr, partial);
   x.sync();
@@ -338,7 +341,7 @@ HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t ind
   x.each([&](unsigned t) {
     if (t == 0) shared.result.count = 0;
   });
-  const bool played = kFull && keeps_sums(batch, resolved, task.truncated);
+  const bool played = kFull && plays(batch, resolved, task.truncated);
   const bool totals = batch.log_probs || task.truncated;
   if (races || played || totals) gather<D>(x, shape, greatest, task.slope, partial, shared.fast.sums);
   if (totals) {
@@ -351,7 +354,7 @@ HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t ind
   }
   if (played && shape.slices() > 1) {
     x.each([&](unsigned t) {
-      float* const sums = batch.workspace.sums + std::uint64_t{index} * core::kBins + slice * shape.bins();
+      float* const sums = batch.workspace.plays[index].sums + slice * shape.bins();
       for (std::uint32_t b = t; b < shape.bins(); b += kThreads) sums[b] = shared.fast.sums[b];
     });
   }

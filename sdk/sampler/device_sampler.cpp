@@ -94,10 +94,10 @@ struct DeviceSampler::Impl {
   [[nodiscard]] const char* load_keys();
   [[nodiscard]] Result<void> shard(kernels::ShardBatch batch, kernels::ShardStep step, DType dtype, void* stream) const;
 
-  // Workspace: tickets of max_rows rows, which keep their place; then, for the rows of the batch, slices, sums and delegates.
+  // Workspace: tickets of max_rows rows, which keep their place; then, for the rows of the batch, slices, what tournaments need, and delegates.
   [[nodiscard]] std::size_t tickets_bytes() const { return aligned(std::size_t{options.max_rows} * sizeof(std::uint32_t)); }
   [[nodiscard]] static std::size_t slices_bytes(std::size_t count) { return aligned(count * kernels::kMaxSlices * sizeof(kernels::SliceResult)); }
-  [[nodiscard]] std::size_t sums_bytes(std::size_t count) const { return scheme.kind == Scheme::tournament ? count * core::kBins * sizeof(float) : 0; }
+  [[nodiscard]] std::size_t plays_bytes(std::size_t count) const { return scheme.kind == Scheme::tournament ? aligned(count * sizeof(kernels::PlayMemory)) : 0; }
   [[nodiscard]] std::size_t delegates_bytes(std::size_t count) const {
     return aligned(count * kernels::shape_for(1, options.vocab_size, processors).delegates() * sizeof(float));
   }
@@ -201,7 +201,7 @@ std::uint32_t DeviceSampler::max_rows() const noexcept { return impl_->options.m
 
 std::size_t DeviceSampler::workspace_bytes(std::uint32_t rows) const noexcept {
   if (impl_->backend == Backend::cpu) return 0;
-  return impl_->tickets_bytes() + Impl::slices_bytes(rows) + impl_->sums_bytes(rows) + impl_->delegates_bytes(rows);
+  return impl_->tickets_bytes() + Impl::slices_bytes(rows) + impl_->plays_bytes(rows) + impl_->delegates_bytes(rows);
 }
 
 Result<void> DeviceSampler::prepare(DeviceWorkspace workspace, void* stream) const {
@@ -248,8 +248,8 @@ Result<void> DeviceSampler::sample(const Logits& logits, const DeviceRow* rows, 
   batch.workspace.tickets = reinterpret_cast<std::uint32_t*>(memory);
   batch.workspace.slices = reinterpret_cast<kernels::SliceResult*>(memory + impl.tickets_bytes());
   std::byte* const behind = memory + impl.tickets_bytes() + Impl::slices_bytes(count);
-  if (impl.scheme.kind == Scheme::tournament) batch.workspace.sums = reinterpret_cast<float*>(behind);
-  batch.workspace.delegates = reinterpret_cast<float*>(behind + impl.sums_bytes(count));
+  if (impl.scheme.kind == Scheme::tournament) batch.workspace.plays = reinterpret_cast<kernels::PlayMemory*>(behind);
+  batch.workspace.delegates = reinterpret_cast<float*>(behind + impl.plays_bytes(count));
   batch.out = out;
   batch.top = top;
   if (const char* error = kernels::launch_sample(batch, logits.dtype, impl.options.device, stream)) return cuda("launch", error);

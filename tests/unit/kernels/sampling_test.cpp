@@ -130,13 +130,15 @@ TEST_CASE("a tournament is mostly decided by bounds, and then rightly") {
     keys.noise = random_key(random);
     SerialBlock x(random(), static_cast<SerialBlock::Bend>(n % 4));
     std::vector<std::uint32_t> mark(core::kBins), noise(core::kBins);
+    kernels::make_words(x, keys.mark, core::kBinsCoarse, 0, kernels::kRowBlocks, mark.data());
+    kernels::make_words(x, keys.noise, core::kBinsCoarse, 0, kernels::kRowBlocks, noise.data());
     // 2^24 chunks would make errors of the sums that decide nothing.
     const kernels::Shape shape{0, useless ? 1u << 24 : 3};
     const kernels::RowData<DType::float32> row{reinterpret_cast<const std::byte*>(logits.data()), kVocab};
     const auto sum_of = [&](std::uint32_t b) { return sums[b]; };
     bool again = false;
     const std::uint32_t bin = kernels::near_tournament(x, row, shape, kernels::Exponential(static_cast<float>(temperature), static_cast<float>(top)), static_cast<float>(top),
-                                                       kernels::kLog2E / static_cast<float>(temperature), 30, keys.mark, keys.noise, sum_of, mark.data(), noise.data(), &again);
+                                                       kernels::kLog2E / static_cast<float>(temperature), 30, mark.data(), noise.data(), sum_of, &again);
     REQUIRE((again || !useless));
     if (!again) ++at_once;
     if (bin == kernels::kUndecided) continue;

@@ -74,8 +74,9 @@ struct World {
     std::vector<kernels::SliceResult> slices(rows.size() * kernels::kMaxSlices);
     std::memset(static_cast<void*>(slices.data()), 0xFF, slices.size() * sizeof slices[0]);
     std::vector<float> delegates(rows.size() * batch.shape.delegates(), std::numeric_limits<float>::quiet_NaN());
-    std::vector<float> sums(rows.size() * core::kBins, std::numeric_limits<float>::quiet_NaN());
-    batch.workspace = {tickets.data(), slices.data(), scheme.kind == Scheme::tournament ? sums.data() : nullptr, delegates.data()};
+    std::vector<kernels::PlayMemory> plays(rows.size());
+    std::memset(static_cast<void*>(plays.data()), 0xFF, plays.size() * sizeof plays[0]);  // sums: NaN
+    batch.workspace = {tickets.data(), slices.data(), scheme.kind == Scheme::tournament ? plays.data() : nullptr, delegates.data()};
     std::vector<Sampled> out(rows.size(), Sampled{0xDEADBEEFu, RowStatus::bad_parameter, -1.0f});
     batch.out = out.data();
     if (top != nullptr) {
