@@ -12,7 +12,6 @@
 
 namespace heirmark::kernels {
 
-inline constexpr std::uint32_t kUndecided = 0xFFFFFFFFu;
 inline constexpr float kLikely = -12.0f;      ///< powers of two below the greatest from which on a token is summed in double
 inline constexpr float kNearSlack = 0x1p-15f; ///< of bounds of E: below 1.6e-5, of which log2 takes 1.1e-5 where E is least, 1/64
 inline constexpr float kHopeless = 0.25f;     ///< sum of all errors from which on bounds say nothing

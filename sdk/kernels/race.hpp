@@ -10,6 +10,7 @@
 
 #include "kernels/batch.hpp"
 #include "kernels/pass.hpp"
+#include "marks/rule.hpp"
 
 namespace heirmark::kernels {
 
@@ -19,6 +20,13 @@ inline constexpr float kLatest = 45.1f;      ///< no E is greater
 inline constexpr double kMaxFastDelta = 20;  ///< nats
 inline constexpr float kMaxFastLogit = 1e30f;///< beyond it differences of logits may overflow: the exact way
 inline constexpr float kForever = 3.0e38f;
+inline constexpr std::uint32_t kUndecided = 0xFFFFFFFFu;  ///< for a bin: bounds do not say
+
+/// Can bounds decide this row's race?
+HEIRMARK_HD_INLINE bool fast(const Scheme& scheme, marks::RuleKind rule, float greatest) {
+  const bool small = greatest < kMaxFastLogit && greatest > -kMaxFastLogit;
+  return small && (rule == marks::RuleKind::race || (rule == marks::RuleKind::greenlist && scheme.delta <= kMaxFastDelta));
+}
 
 struct Bounds { float low, high; };
 

@@ -6,15 +6,15 @@
 #include "kernels/exact.hpp"
 #include "kernels/keys.hpp"
 #include "kernels/logits.hpp"
+#include "kernels/merge.hpp"
 #include "kernels/near.hpp"
 #include "kernels/pass.hpp"
 #include "kernels/race.hpp"
+#include "kernels/randomness.hpp"
 #include "kernels/top.hpp"
 #include "kernels/truncate.hpp"
 
 namespace heirmark::kernels {
-
-inline constexpr std::uint32_t kMaxMerged = 32;  ///< bins that the last block sums exactly one by one
 
 /// Shared memory of a block. The stages use it one after the other.
 struct Shared {
@@ -31,11 +31,7 @@ struct Shared {
       float sums[core::kBins];
       std::uint32_t words[core::kBins];  ///< coarse words of the slice's bins
     } fast;
-    struct {
-      double terms[core::kBins];
-      std::uint32_t coarse[kMaxMerged], fine[kMaxMerged];
-      bool green[kMaxMerged];
-    } few;
+    FewMemory few;
     ExactMemory exact;
   };
 };
@@ -68,173 +64,13 @@ HEIRMARK_HD_INLINE Task<D> task_of(const Batch& batch, std::uint32_t index) {
   return task;
 }
 
-/// Can bounds decide this row's race?
-HEIRMARK_HD_INLINE bool fast(const Scheme& scheme, marks::RuleKind rule, float greatest) {
-  const bool small = greatest < kMaxFastLogit && greatest > -kMaxFastLogit;
-  return small && (rule == marks::RuleKind::race || (rule == marks::RuleKind::greenlist && scheme.delta <= kMaxFastDelta));
-}
-
-/// Does a row play a tournament by bounds? Whatever a slice's greatest logit: the row's decides.
-HEIRMARK_HD_INLINE bool plays(const Batch& batch, const Resolved& resolved, bool truncated) {
-  return batch.workspace.plays != nullptr && resolved.noise != nullptr && resolved.rule == marks::RuleKind::tournament && !truncated;
-}
-
-/// What the row's randomness is, and the words that nearly every row of its kind needs: those of the inner draw and those of the slice's bins, which a
-/// tournament's last block wants from all slices.
-/// By the upper half of the threads, while the lower half reads logits already; behind it an x.sync().
-template <bool kFull, class X, class S>
-HEIRMARK_HD_INLINE void make_randomness(X& x, const Batch& batch, std::uint32_t index, const DeviceRow& asked, bool refused, bool truncated, std::uint32_t slice, S& shared) {
-  constexpr unsigned kHalf = kThreads / 2, kLastWarp = kThreads - 32;
-  make_keys(x, *batch.keys, asked, shared.keys);
-  x.sync_warp();
-  x.each([&](unsigned t) {
-    if (t == kLastWarp) shared.resolved = refused ? Resolved{} : resolve(batch.scheme, *batch.keys, asked, shared.keys);
-  });
-  x.each_upper([&](unsigned t) {
-    const Resolved& resolved = shared.resolved;
-    if (resolved.noise == nullptr) return;
-    const bool races = !truncated && fast(batch.scheme, resolved.rule, 0), played = kFull && plays(batch, resolved, truncated);
-    const bool marks_too = played || (races && resolved.rule == marks::RuleKind::greenlist);
-    const std::uint32_t of_slice = batch.shape.bins() / kWordsPerBlock, strides = (batch.vocab + core::kBins - 1) / core::kBins;
-    const std::uint32_t coarse = races || played ? of_slice : 0, inner = (strides + 7) / 8, all = coarse + inner + (marks_too ? of_slice : 0);
-    for (std::uint32_t i = t - kHalf; i < all; i += kHalf) {
-      const bool of_bins = i < coarse, of_tokens = !of_bins && i < coarse + inner;
-      const std::uint32_t place = of_bins ? i : of_tokens ? i - coarse : i - coarse - inner;
-      const core::Domain bins = core::kBinsCoarse, tokens = core::kInner;  // copies: the device has no address of a constant
-      std::uint32_t block[kWordsPerBlock];
-      core::stream_block(of_bins || of_tokens ? *resolved.noise : *resolved.mark, of_tokens ? tokens : bins, of_tokens ? place : slice * of_slice + place, block);
-      if (played && !of_tokens) {
-        PlayMemory& memory = batch.workspace.plays[index];
-        std::uint32_t* const words = (of_bins ? memory.noise : memory.mark) + slice * batch.shape.bins() + kWordsPerBlock * place;
-        for (std::uint32_t k = 0; k < kWordsPerBlock; ++k) words[k] = block[k];
-      } else if (of_bins) {
-        for (std::uint32_t k = 0; k < kWordsPerBlock; ++k) shared.fast.words[kWordsPerBlock * place + k] = block[k];
-      } else if (of_tokens) {
-        for (std::uint32_t k = 0; k < kWordsPerBlock / 2; ++k) shared.inner[kWordsPerBlock / 2 * place + k] = block[2 * k] | std::uint64_t{block[2 * k + 1]} << 32;
-      } else {
-        std::uint32_t bits = 0;
-        for (std::uint32_t k = 0; k < kWordsPerBlock; ++k) bits |= marks::greenlist::is_green(block[k], batch.scheme.gamma) ? 1u << k : 0;
-        shared.green[place] = static_cast<std::uint16_t>(bits);
-      }
-    }
-  });
-}
-
-/// From a row's slices, each with candidates in units of its own greatest logit, to the row's race: e^(difference) brings times to the row's unit.
-template <class X, class S>
-struct Merge {
-  X& x;
-  const S& shared;
-  std::uint32_t slices;
-  float greatest, slope;
-  static constexpr float kFar = -110;  ///< powers of two; a slice so far below cannot hold the winner
-
-  /// What brings a slice's times to the row's unit; 0 for a slice that cannot hold the winner.
-  [[nodiscard]] HEIRMARK_HD_INLINE float scale_of(const SliceResult& slice) const {
-    const float down = exponent_of(slice.greatest, greatest, slope);
-    return down >= kFar ? x.exp2(-down) : 0;
-  }
-  /// No later than this the winner rings.
-  [[nodiscard]] HEIRMARK_HD_INLINE float limit() const {
-    return x.fold(slices, [&](std::uint32_t i) {
-      const SliceResult& slice = shared.slices[i];
-      const float scale = scale_of(slice);
-      float least = kForever;
-      if (scale > 0)
-        for (std::uint32_t k = 0; k < slice.count && k < kMaxCandidates; ++k) least = Smallest{}(least, slice.candidates[k].high * (1 + kSlack) * scale);
-      return least;
-    }, Smallest{}, kForever);
-  }
-  /// take(bin) for each candidate of a slice that may ring before the limit. False: the slice has more than it could say.
-  template <class Take>
-  HEIRMARK_HD_INLINE bool each_left(std::uint32_t i, float before, const Take& take) const {
-    const SliceResult& slice = shared.slices[i];
-    const float scale = scale_of(slice);
-    if (!(scale > 0)) return true;
-    if (slice.count > kMaxCandidates) return false;
-    for (std::uint32_t k = 0; k < slice.count; ++k)
-      if (slice.candidates[k].low * (1 - kSlack) * scale <= before) take(slice.candidates[k].bin);
-    return true;
-  }
-  /// Those that may win; more than kMaxMerged if bounds do not do.
-  [[nodiscard]] HEIRMARK_HD_INLINE Left left(float before) const {
-    return x.fold(slices, [&](std::uint32_t i) {
-      Left own = JoinLeft{}.identity();
-      if (!each_left(i, before, [&](std::uint32_t bin) { own = JoinLeft{}(own, {1, bin}); })) own.count = kMaxMerged + 1;
-      return own;
-    }, JoinLeft{}, JoinLeft{}.identity());
-  }
-};
-
-/// The winner among the `count` bins of shared.merged, summed exactly.
-template <DType D, class X, class S>
-HEIRMARK_HD_COLD std::uint32_t race_of_few(X& x, const Batch& batch, const RowData<D>& row, const Resolved& resolved, const Exponential& exponential,
-                                             std::uint32_t count, S& shared) {
-  const std::uint32_t strides = (row.vocab + core::kBins - 1) / core::kBins, at_once = core::kBins / strides;  // bins whose terms fit
-  // Words by threads of their own, exponentials by all.
-  typename X::template State<Ring> first;
-  x.each([&](unsigned t) {
-    first[t] = {kNever, 0xFFFFFFFFu, 0};
-    const std::uint32_t i = t % kMaxMerged, which = t / kMaxMerged;
-    if (i >= count || which > 2 || (which == 2 && resolved.rule != marks::RuleKind::greenlist)) return;
-    const core::Domain coarse = core::kBinsCoarse, fine = core::kBinsFine;
-    const std::uint32_t word = core::stream_word(which == 2 ? *resolved.mark : *resolved.noise, which == 1 ? fine : coarse, shared.merged[i]);
-    if (which == 0) shared.few.coarse[i] = word;
-    if (which == 1) shared.few.fine[i] = word;
-    if (which == 2) shared.few.green[i] = marks::greenlist::is_green(word, batch.scheme.gamma);
-  });
-  for (std::uint32_t begin = 0; begin < count; begin += at_once) {
-    const std::uint32_t end = begin + at_once < count ? begin + at_once : count;
-    x.each([&](unsigned t) {
-      for (std::uint32_t i = t; i < (end - begin) * strides; i += kThreads) {
-        const std::uint32_t v = shared.merged[begin + i / strides] + i % strides * core::kBins;
-        shared.few.terms[i] = v < row.vocab ? exponential(row.at(v)) : 0;
-      }
-    });
-    x.sync();
-    x.each([&](unsigned t) {
-      if (t < begin || t >= end) return;
-      double mass = 0;
-      for (std::uint32_t j = 0; j < strides; ++j) mass = core::d_add(mass, shared.few.terms[(t - begin) * strides + j]);
-      if (resolved.rule == marks::RuleKind::greenlist && shared.few.green[t]) mass = core::d_mul(mass, batch.scheme.boost);
-      if (mass > 0) first[t] = {core::d_div(marks::gumbel::bin_time(shared.few.coarse[t], shared.few.fine[t]), mass), shared.merged[t], 0};
-    });
-    x.sync();
-  }
-  return x.reduce(first, Smallest{}).place;
-}
-
-/// The bin that wins among the slices' candidates; kUndecided if bounds do not do.
-template <DType D, class X, class S>
-HEIRMARK_HD_INLINE std::uint32_t race_of_slices(X& x, const Batch& batch, const Task<D>& task, const Resolved& resolved, const Exponential& exponential, float greatest,
-                                                S& shared) {
-  const Merge<X, S> merge{x, shared, batch.shape.slices(), greatest, task.slope};
-  const float limit = merge.limit();
-  const Left left = merge.left(limit);
-  if (left.count == 1) return left.bin;
-  if (left.count > kMaxMerged) return kUndecided;
-  x.each([&](unsigned t) {
-    if (t == 0) shared.merged_count = 0;
-  });
-  x.sync();
-  x.each([&](unsigned t) {
-    if (t >= batch.shape.slices()) return;
-    (void)merge.each_left(t, limit, [&](std::uint32_t bin) {
-      if (const std::uint32_t place = x.add(&shared.merged_count, 1u); place < kMaxMerged) shared.merged[place] = bin;
-    });
-  });
-  x.sync();
-  const std::uint32_t count = shared.merged_count;
-  return count > kMaxMerged ? kUndecided : race_of_few(x, batch, task.row, resolved, exponential, count, shared);
-}
-
 /// The token of a row that draws.
 template <DType D, bool kFull, class X, class S>
 HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t index, const Task<D>& task, const Resolved& resolved, float greatest, float total, S& shared) {
   const Exponential exponential(task.asked.temperature, greatest);
   Kept kept;
   std::uint32_t bin = kUndecided;
-  if (!task.truncated && fast(batch.scheme, resolved.rule, greatest)) bin = race_of_slices(x, batch, task, resolved, exponential, greatest, shared);
+  if (!task.truncated && fast(batch.scheme, resolved.rule, greatest)) bin = race_of_slices(x, batch, task.row, resolved, exponential, greatest, task.slope, shared);
   if constexpr (kFull) {
     if (plays(batch, resolved, task.truncated) && greatest < kMaxFastLogit && greatest > -kMaxFastLogit) {
       const PlayMemory& memory = batch.workspace.plays[index];
