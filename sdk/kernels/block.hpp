@@ -13,8 +13,10 @@
 //   x.fold(n, f, op, none)   op over f(0) .. f(n - 1) and `none`, the same value for every thread, without a barrier: for a few values that lie in
 //                            shared memory already
 //   x.scan(s)                s[t] becomes the sum of s[0] .. s[t]; returns that of all, with one x.sync() inside; 64-bit words
-//   x.exp2(z), x.log2(f)     approximations, with the errors below; nothing that decides a token rests on them alone
+//   x.exp2(z), x.log2(f), x.reciprocal(f)
+//                            approximations, with the errors below; nothing that decides a token rests on them alone
 //   x.load(p)                16 bytes at a 16-byte boundary, read once
+//   x.prefetch(p)            says that p will be loaded
 //   x.add(&word, n)          atomic addition in shared memory; returns what was there
 //   x.arrive(&word)          the same in global memory, after everything that this block wrote there; the last one may read it
 //
@@ -32,7 +34,8 @@ inline constexpr unsigned kThreads = 256;
 
 /// What the algorithms assume of x.exp2(z): relative error below 2^-22 for -126 <= z <= 128; a result below 2^-126 may be 0, that of -infinity
 /// is; that of NaN is NaN. And of x.log2(f), f > 0: absolute error below 2^-22 in [1/2, 2], else relative error below 2^-22. These are the errors of
-/// ex2.approx.ftz.f32 and lg2.approx.ftz.f32 (PTX ISA 9, "Floating point instructions"). Tests bend both by as much.
+/// ex2.approx.ftz.f32 and lg2.approx.ftz.f32 (PTX ISA 9, "Floating point instructions"). And of x.reciprocal(f), f and 1/f normal: relative error below
+/// 2^-22, where rcp.approx.ftz.f32 has 2^-23. Tests bend all by as much.
 inline constexpr double kApproximationError = 0x1p-22;
 
 // ---- Operations of reduce and fold

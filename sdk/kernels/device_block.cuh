@@ -120,6 +120,12 @@ class DeviceBlock {
     asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(f));
     return y;
   }
+  __device__ __forceinline__ float reciprocal(float f) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(f));
+    return y;
+  }
+  __device__ __forceinline__ void prefetch(const std::byte* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
   /// Logits are read once: they should not push anything out of the first cache.
   __device__ __forceinline__ Packet load(const std::byte* p) {
     Packet packet;

@@ -49,6 +49,8 @@ class HostBlock {
   }
   float exp2(float z) { return z < -126.0f ? 0.0f : static_cast<float>(std::exp2(static_cast<double>(z))); }
   float log2(float f) { return static_cast<float>(std::log2(static_cast<double>(f))); }
+  float reciprocal(float f) { return 1 / f; }
+  void prefetch(const std::byte*) {}
   Packet load(const std::byte* p) {
     Packet packet;
     std::memcpy(&packet, p, sizeof packet);

@@ -119,6 +119,33 @@ HEIRMARK_HD_INLINE void add_chunk(X& x, const Chunk<D>& chunk, std::uint32_t ind
   }
 }
 
+/// Where a thread's chunks lie that are inside the vocabulary and at 16-byte boundaries: nearly all of them, and without a question asked of each packet.
+template <DType D>
+struct Straight {
+  static constexpr std::uint32_t kStride = core::kBins * Element<D>::kBytes, kPackets = Chunk<D>::kPackets;
+  const std::byte* first;      ///< of chunk 0
+  std::uint32_t apart, inside; ///< bytes between a stride's packets; chunks
+  HEIRMARK_HD_INLINE Straight(const RowData<D>& row, const Shape& shape, std::uint32_t slice, std::uint32_t lane)
+      : first(row.data + (slice * shape.bins() + Bins<D>::local(shape, lane, 0)) * Element<D>::kBytes),
+        apart(shape.bins() / kPackets * Element<D>::kBytes),
+        inside(reinterpret_cast<std::uintptr_t>(row.data) % 16 == 0 ? row.vocab / (kChunk * core::kBins) : 0) {}
+  /// f(place among the packets, address)
+  template <class F>
+  HEIRMARK_HD_INLINE void each_packet(std::uint32_t chunk, const F& f) const {
+    const std::byte* const at = first + std::uint64_t{chunk} * (kChunk * kStride);
+    for (std::uint32_t i = 0; i < kChunk; ++i)
+      for (std::uint32_t q = 0; q < kPackets; ++q) f(i * kPackets + q, at + i * kStride + q * apart);
+  }
+};
+
+/// Threads that do something else before the pass ask for their first two chunks.
+template <DType D, class X>
+HEIRMARK_HD_INLINE void prefetch_chunks(X& x, unsigned t, const RowData<D>& row, const Shape& shape, std::uint32_t slice) {
+  const Straight<D> straight(row, shape, slice, shape.lane_of(t));
+  std::uint32_t chunk = shape.group_of(t);
+  for (std::uint32_t i = 0; i < 2 && chunk < straight.inside; ++i, chunk += shape.groups()) straight.each_packet(chunk, [&](std::uint32_t, const std::byte* at) { x.prefetch(at); });
+}
+
 /// One thread's way down the slice.
 template <bool kCareful, DType D, class X>
 HEIRMARK_HD_INLINE Partial pass_of(X& x, unsigned t, const RowData<D>& row, const Shape& shape, std::uint32_t slice, float slope, float* delegates) {
@@ -135,15 +162,10 @@ HEIRMARK_HD_INLINE Partial pass_of(X& x, unsigned t, const RowData<D>& row, cons
     chunk += groups;
     if (delegates != nullptr) delegates += groups * kLanes;
   };
-  if (!kCareful && reinterpret_cast<std::uintptr_t>(row.data) % 16 == 0) {
-    // Chunks inside the vocabulary and at 16-byte boundaries: nearly all of them, without a question asked of each packet.
-    constexpr std::uint32_t kStride = core::kBins * Element<D>::kBytes, kPackets = Chunk<D>::kPackets;
-    const std::uint32_t inside = row.vocab / (kChunk * core::kBins), apart = shape.bins() / kPackets * Element<D>::kBytes;
-    const std::byte* at = row.data + std::uint64_t{chunk} * (kChunk * kStride) + (slice * shape.bins() + Bins<D>::local(shape, lane, 0)) * Element<D>::kBytes;
-    const std::uint32_t step = groups * (kChunk * kStride);
-    for (; chunk < inside; at += step) {
-      for (std::uint32_t i = 0; i < kChunk; ++i)
-        for (std::uint32_t q = 0; q < kPackets; ++q) logits.packets[i * kPackets + q] = x.load(at + i * kStride + q * apart);
+  if (!kCareful) {
+    const Straight<D> straight(row, shape, slice, lane);
+    while (chunk < straight.inside) {
+      straight.each_packet(chunk, [&](std::uint32_t i, const std::byte* at) { logits.packets[i] = x.load(at); });
       add();
     }
   }

@@ -55,11 +55,12 @@ HEIRMARK_HD_INLINE Bounds time_bounds(X& x, std::uint32_t coarse) {
   return {low, left == 1 ? kLatest : -kLn2 * x.log2(static_cast<float>(left - 1) * kUnit)};
 }
 
-/// Bounds of E / sum; both are 0 or more.
+/// Bounds of E / sum, sum >= kFarBelow; both are 0 or more.
 template <class X>
 HEIRMARK_HD_INLINE Bounds ring_bounds(X& x, std::uint32_t coarse, float sum) {
   const Bounds e = time_bounds(x, coarse);
-  return {e.low * (1 - kSlack) / sum, e.high * (1 + kSlack) / sum};
+  const float inverse = x.reciprocal(sum);
+  return {e.low * (1 - kSlack) * inverse, e.high * (1 + kSlack) * inverse};
 }
 
 /// The bins of a slice that may win it, sums and words being local to the slice. `count` is shared memory, 0 before.

@@ -165,6 +165,9 @@ HEIRMARK_HD_INLINE void sample_slice(X& x, const Batch& batch, std::uint32_t ind
   const Shape& shape = batch.shape;
   const Task<D> task = task_of<D, kFull>(batch, index);
   const bool refused = !batch.truncation && !task.greedy && truncates(task.limits);  // this launch was promised that nobody asks
+  x.each([&](unsigned t) {
+    if (t >= kThreads / 2) prefetch_chunks(x, t, task.row, shape, slice);
+  });
   make_randomness<kFull>(x, batch, index, task.asked, refused, task.truncated, slice, shared);
   typename X::template State<Partial> partial;
   const float greatest = pass(x, task.row, shape, slice, task.slope, kFull ? task.delegates : nullptr, partial);

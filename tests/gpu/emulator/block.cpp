@@ -208,7 +208,7 @@ void Executor::warp_operation(Warp& warp, std::uint32_t pc) {
 void Executor::tell_clock(Warp& warp, Frame& frame, std::uint32_t pc, std::uint32_t lanes) {
   const Instruction& instruction = launch_->module->code[pc];
   addresses_.clear();
-  if (instruction.to[0] != kNone && instruction.address != kNone && (instruction.space == Space::global || instruction.space == Space::generic)) {
+  if ((instruction.to[0] != kNone || instruction.prefetch) && instruction.address != kNone && (instruction.space == Space::global || instruction.space == Space::generic)) {
     Step step{instruction, frame, lanes, warp, *this};
     for_lanes(lanes, [&](unsigned lane) {
       const std::uint64_t address = step.slot(instruction.address)[lane] + static_cast<std::uint64_t>(instruction.offset);

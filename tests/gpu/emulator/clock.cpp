@@ -61,6 +61,7 @@ void Clock::begin_block() {
   now_ = 0;
   work_ = {};
   lines_.clear();
+  asked_.clear();
   barriers_ = 0;
   block_by_pc_.clear();
 }
@@ -82,9 +83,17 @@ void Clock::issue(const Warp& warp, const Frame& frame, std::uint32_t pc, const 
   const Cost& cost = instruction.cost;
   double latency = cost.latency;
   for (const std::uint64_t address : addresses) {
+    if (instruction.prefetch) {
+      asked_.try_emplace(address / kLine, now_ + start + kFromMemory);
+      continue;
+    }
     estimate_.bytes += std::uint64_t{instruction.width} * instruction.count;
-    if (instruction.read_only_cache) latency = kFromMemory;
-    else if (lines_.insert(address / kLine).second) latency = std::max(latency, kFromCache);
+    if (instruction.read_only_cache) {
+      const auto asked = asked_.find(address / kLine);
+      const double left = asked == asked_.end() ? kFromMemory : std::max(kFromCache, asked->second - now_ - start);
+      latency = std::max(latency, left);
+    }
+    if (!instruction.read_only_cache && lines_.insert(address / kLine).second) latency = std::max(latency, kFromCache);
   }
   progress.pipes[static_cast<unsigned>(cost.pipe)] += cost.issue * kCycles[static_cast<unsigned>(cost.pipe)];
   progress.slots += cost.issue;

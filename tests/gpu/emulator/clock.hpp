@@ -62,6 +62,7 @@ class Clock {
   double now_ = 0;
   std::array<double, kPipes + 1> work_{};      ///< of the block, on all four schedulers; the last one: issuing
   std::unordered_set<std::uint64_t> lines_;    ///< of memory that the first cache has
+  std::unordered_map<std::uint64_t, double> asked_;  ///< lines that were asked for: when the second cache has them
   std::vector<double> durations_;
   std::uint64_t barriers_ = 0;
   std::unordered_map<std::uint32_t, double> block_by_pc_, longest_by_pc_;

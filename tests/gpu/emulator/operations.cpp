@@ -457,7 +457,7 @@ Table make_table() {
   windows<Space::param>(t, "param");
   t["ex2.approx.ftz.f32"] = {Kind::plain, approximate<power>, 1};
   t["lg2.approx.ftz.f32"] = {Kind::plain, approximate<logarithm>, 1};
-  t["rcp.approx.f32"] = {Kind::plain, approximate<reciprocal>, 1};
+  t["rcp.approx.f32"] = t["rcp.approx.ftz.f32"] = {Kind::plain, approximate<reciprocal>, 1};
   t["membar.gl"] = {Kind::plain, fence};
   t["bar.sync"] = {Kind::barrier, nullptr, 1};
   t["bar.sync of some"] = {Kind::barrier, nullptr, 2};

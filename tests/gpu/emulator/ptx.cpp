@@ -418,6 +418,13 @@ class Parser {
     } else if (parts[0] == "ret" || parts[0] == "exit") {
       made.kind = Kind::leave;
       if (parts[0] == "exit") fail(made.line, "exit is not understood");
+    } else if (opcode == "prefetch.global.L2") {
+      if (operands.size() != 1 || operands[0].base == kNone) fail(made.line, "a prefetch that is not understood");
+      made.space = Space::global;
+      made.address = operands[0].base;
+      made.offset = operands[0].offset;
+      made.prefetch = true;
+      made.execute = [](Step&) {};
     } else if (parts[0] == "ld" || parts[0] == "st" || parts[0] == "atom" || parts[0] == "red") {
       memory(made, parts, operands);
     } else {

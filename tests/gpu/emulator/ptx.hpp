@@ -57,7 +57,7 @@ struct Instruction {
   // Memory: `count` elements of `width` bytes at the value of slot `address`, if there is one, plus `offset`.
   Space space = Space::generic;
   std::uint8_t width = 0, count = 1;
-  bool sign = false, read_only_cache = false;
+  bool sign = false, read_only_cache = false, prefetch = false;
   std::uint32_t address = kNone;
   std::int64_t offset = 0;
   std::uint32_t target = kNone;  ///< of a branch: an index into Module::code; of a call: into Module::calls

@@ -42,6 +42,7 @@ class SerialBlock : public kernels::HostBlock {
     const double exact = std::log2(static_cast<double>(f));
     return static_cast<float>(f >= 0.5f && f <= 2.0f ? exact + 0.9 * bent() : exact * (1 + 0.9 * bent()));
   }
+  float reciprocal(float f) { return static_cast<float>(1 / static_cast<double>(f) * (1 + 0.9 * bent())); }
   kernels::Packet load(const std::byte* p) { return HostBlock::load(std::assume_aligned<16>(p)); }
 
  private:

@@ -98,6 +98,8 @@ class ThreadedBlock {
   T fold(std::uint32_t count, const F& f, const Op& op, T none) { return host_.fold(count, f, op, none); }
   float exp2(float z) { return host_.exp2(z); }
   float log2(float f) { return host_.log2(f); }
+  float reciprocal(float f) { return host_.reciprocal(f); }
+  void prefetch(const std::byte*) {}
   kernels::Packet load(const std::byte* p) { return host_.load(p); }
   template <class T>
   T add(T* word, T n) { return std::atomic_ref<T>(*word).fetch_add(n, std::memory_order_relaxed); }
