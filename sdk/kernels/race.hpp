@@ -85,4 +85,40 @@ HEIRMARK_HD_INLINE void slice_race(X& x, std::uint32_t first_bin, std::uint32_t 
   x.sync();
 }
 
+/// The token that wins inside a bin, of a row whose race bounds may decide and of which every token stays; kUndecided if they do not decide this one.
+/// `inner`: the words of the row's strides; their upper halves serve as coarse words. Relative to the greatest logit a token is known within 2e-5, which kSlack
+/// has room for; of one 2^-100 below it no more than that.
+template <DType D, class X>
+HEIRMARK_HD_INLINE std::uint32_t inner_by_bounds(X& x, const RowData<D>& row, float greatest, float slope, const std::uint64_t* inner, std::uint32_t bin) {
+  constexpr float kDeep = -100, kNoTime = 3.4e38f;  // above kForever
+  constexpr std::uint32_t kOwn = kMaxStrides / kThreads;
+  const std::uint32_t count = (row.vocab - bin - 1) / core::kBins + 1;
+  struct Lows { float low[kOwn]; };
+  typename X::template State<Lows> lows;
+  typename X::template State<float> least;
+  x.each([&](unsigned t) {
+    least[t] = kForever;
+    for (std::uint32_t k = 0; k < kOwn; ++k) {
+      const std::uint32_t j = t + k * kThreads;
+      lows[t].low[k] = kNoTime;
+      if (j >= count) continue;
+      const float logit = row.at(bin + core::kBins * j);
+      if (!is_finite(logit)) continue;
+      const Bounds e = time_bounds(x, static_cast<std::uint32_t>(inner[j] >> 32));
+      const float depth = exponent_of(logit, greatest, slope), inverse = x.exp2(-(depth > kDeep ? depth : kDeep));
+      lows[t].low[k] = e.low * (1 - kSlack) * inverse;
+      if (depth > kDeep) least[t] = Smallest{}(least[t], e.high * (1 + kSlack) * inverse);
+    }
+  });
+  const float limit = x.reduce(least, Smallest{});
+  typename X::template State<Left> left;
+  x.each([&](unsigned t) {
+    left[t] = JoinLeft{}.identity();
+    for (std::uint32_t k = 0; k < kOwn; ++k)
+      if (lows[t].low[k] <= limit) left[t] = JoinLeft{}(left[t], {1, bin + core::kBins * (t + k * kThreads)});
+  });
+  const Left all = x.reduce(left, JoinLeft{});
+  return all.count == 1 ? all.bin : kUndecided;
+}
+
 }  // namespace heirmark::kernels

@@ -103,7 +103,9 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
       bin = exact_race(x, *resolved.noise, shared.exact.masses);
     }
   }
-  const std::uint32_t token = inner_draw(x, task.row, exponential, kept.keep, shared.inner, bin);
+  std::uint32_t token = kUndecided;
+  if (!task.truncated && fast(batch.scheme, marks::RuleKind::race, greatest)) token = inner_by_bounds(x, task.row, greatest, task.slope, shared.inner, bin);
+  if (token == kUndecided) token = inner_draw(x, task.row, exponential, kept.keep, shared.inner, bin);
   if constexpr (kFull) {
     if (batch.top != nullptr && kept.listed == 0) top_of_row(x, task.row, batch.shape, task.delegates, exponential, greatest, kept.keep, shared.exact, shared.truncate, batch.top[index]);
   }
