@@ -54,7 +54,7 @@ class Check {
     return must(DeviceSampler::create(profile, keys.clone(), options), backend == DeviceSampler::Backend::cuda ? "create on the device" : "create on the CPU");
   }
   void count(const Batch& batch, const Expected& want, Scheme scheme);
-  void spoil(Results& results, Worker& worker);
+  void spoil(Results& results, const Batch& batch, Worker& worker);
   void shards(Worker& worker, Random& random, const DeviceSampler& device, const Batch& batch, const std::byte* logits, const std::byte* rows, const Expected& want, const Results& whole);
   void copy_batch(Worker& worker, const Batch& batch, std::byte*& logits, std::byte*& rows) {
     logits = worker.logits(batch.bytes.size());
