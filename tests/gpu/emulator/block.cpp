@@ -170,7 +170,7 @@ void Executor::warp_operation(Warp& warp, std::uint32_t pc) {
   if ((mask & ~warp.present) != 0 || (mask & warp.left) != 0) throw Fault("a mask that names lanes that are not there");
   if ((there & mask) != mask) return;
   if (instruction.kind == Kind::warp_barrier) {
-    ++warp.phase;
+    if (mask == (warp.present & ~warp.left)) ++warp.phase;  // one of some lanes orders them alone: not followed here
   } else if (instruction.kind != Kind::shuffle && instruction.kind != Kind::shuffle_up) {
     std::uint32_t all = instruction.kind == Kind::least ? ~0u : 0;
     for_lanes(mask, [&](unsigned lane) {
@@ -310,6 +310,7 @@ bool Executor::release_barrier() {
   std::uint32_t pc = kNone;
   for (Warp& warp : warps_) {
     if ((warp.present & ~(warp.at_barrier | warp.left)) != 0 || warp.at_barrier == 0) return false;
+    if (launch_->module->code[warp.pc[static_cast<unsigned>(std::countr_zero(warp.at_barrier))]].from[1] != kNone) return false;  // a barrier of some
     faulting_warp_ = &warp;
     for_lanes(warp.at_barrier, [&](unsigned lane) {
       faulting_lane_ = lane;

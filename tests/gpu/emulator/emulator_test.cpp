@@ -82,6 +82,7 @@ TEST_CASE("What is wrong is found, with its place, and loses the device") {
       {Deed::no_warp_barrier, "race: it reads what thread"},
       {Deed::overwrite_what_others_read, "race: it"},
       {Deed::mixed_with_atomic, "race: it writes where thread"},
+      {Deed::atomic_after_plain, "race: it writes where thread"},
       {Deed::read_other_block, "no fence and atomic operation between"},
       {Deed::read_other_block_without_fence, "no fence and atomic operation between"},
       {Deed::barrier_of_some, "wait at different barriers"},
@@ -183,6 +184,9 @@ TEST_CASE("PTX that is not understood is refused by its line") {
   CHECK(refusal(of_floats("sin.approx.f32 %f8, %f0;\n")) == "text:12: 'sin.approx.f32' is not understood");
   CHECK(refusal(of_floats("add.f32 %f8, %f0;\n")) == "text:12: 'add.f32' with another number of operands");
   CHECK(refusal(of_floats("add.f32 %f8, %f0, %f9;\n")) == "text:12: the register %f9 is not understood");
+  CHECK(refusal(of_floats("st.global.f32 [%rd0], %f99;\n")) == "text:12: an unknown register");
+  CHECK(refusal(of_floats("ld.global.f32 %f99, [%rd0];\n")) == "text:12: an unknown register");
+  CHECK(refusal(of_floats("add.f32 %f99, %f0, %f1;\n")) == "text:12: an unknown register");
   CHECK(refusal(of_floats("bra $nowhere;\n")) == "text:12: no label $nowhere");
   CHECK(refusal(of_floats("atom.global.max.u32 %f8, [%rd0], 1;\n")) == "text:12: 'atom.global.max.u32' is not understood");
   CHECK(refusal(of_floats("call.uni nobody, ();\n")) == "text:12: call of an unknown function nobody");

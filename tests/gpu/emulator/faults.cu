@@ -37,6 +37,12 @@ __global__ void __launch_bounds__(128) kernel(std::uint32_t* memory) {
     __syncthreads();
     if (t == 0) memory[0] = words[0];
   }
+  if constexpr (kDeed == Deed::atomic_after_plain) {
+    if (t == 0) words[0] = 0;
+    atomicAdd(&words[0], 1u);
+    __syncthreads();
+    if (t == 0) memory[0] = words[0];
+  }
   if constexpr (kDeed == Deed::last_block_reads || kDeed == Deed::read_other_block_without_fence) {
     // memory[0]: the ticket; two blocks.
     if (t % 8 == 0) memory[1 + blockIdx.x * kBlock / 8 + t / 8] = t;

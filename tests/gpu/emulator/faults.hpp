@@ -13,7 +13,7 @@ enum class Deed : std::uint8_t {
   exchange_in_block, exchange_in_warp, count_together, last_block_reads, warp_sum, calls, early_leavers,
   // Wrong
   write_behind_allocation, read_behind_allocation, read_undefined, misaligned, null_pointer, behind_shared_variable, no_barrier, no_warp_barrier, overwrite_what_others_read,
-  mixed_with_atomic, read_other_block, read_other_block_without_fence, barrier_of_some, barrier_after_leaving, shuffle_with_absent, stale_cache, local_of_another, too_many_threads,
+  mixed_with_atomic, atomic_after_plain, read_other_block, read_other_block_without_fence, barrier_of_some, barrier_after_leaving, shuffle_with_absent, stale_cache, local_of_another, too_many_threads,
 };
 
 /// Launches it on the default stream and waits.

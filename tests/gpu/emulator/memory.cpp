@@ -29,9 +29,9 @@ bool Trace::disturbs(const Access& earlier, const Actor& actor) {
 
 void Trace::note(Access& last, const Actor& actor) {
   if (last.phase != actor.phase) {
-    last = {actor.phase, actor.warp_phase, actor.group_phase, actor.thread, false, false, false};
+    last = {actor.phase, actor.warp_phase, actor.group_phase, actor.thread, false, false};
   } else if (!disturbs(last, actor)) {
-    last = {actor.phase, actor.warp_phase, actor.group_phase, actor.thread, false, false, false};
+    last = {actor.phase, actor.warp_phase, actor.group_phase, actor.thread, false, false};
   } else if (!actor.same_warp(last.thread)) {
     last.several_warps = true;
   } else if (last.warp_phase != actor.warp_phase) {
@@ -45,15 +45,16 @@ void Trace::note(Access& last, const Actor& actor) {
 }
 
 void Trace::read(const Actor& actor) {
-  if (disturbs(written_, actor)) throw Fault("race: it reads what thread " + std::to_string(written_.thread) + " wrote, with no barrier between");
+  for (const Access* const earlier : {&written_, &atomic_})
+    if (disturbs(*earlier, actor)) throw Fault("race: it reads what thread " + std::to_string(earlier->thread) + " wrote, with no barrier between");
   note(read_, actor);
 }
 
 void Trace::write(const Actor& actor, bool atomic) {
-  if (!(atomic && written_.atomic) && disturbs(written_, actor)) throw Fault("race: it writes where thread " + std::to_string(written_.thread) + " wrote, with no barrier between");
+  for (const Access* const earlier : {&written_, &atomic_})
+    if (!(atomic && earlier == &atomic_) && disturbs(*earlier, actor)) throw Fault("race: it writes where thread " + std::to_string(earlier->thread) + " wrote, with no barrier between");
   if (disturbs(read_, actor)) throw Fault("race: it writes what thread " + std::to_string(read_.thread) + " read, with no barrier between");
-  note(written_, actor);
-  written_.atomic = atomic;
+  note(atomic ? atomic_ : written_, actor);
 }
 
 // ---- Shared memory
@@ -199,10 +200,10 @@ void GlobalMemory::note(Written& place, const Actor& actor, bool atomic) const {
   if (place.phase != 0 && !(atomic && place.atomic)) check_order(place, actor, "overwrites");
   if (place.block != actor.block) place.trace = {};
   place.trace.write(actor, atomic);
+  place.atomic = atomic && (place.phase == 0 || place.atomic);
   place.block = actor.block;
   place.phase = actor.phase;
   place.thread = actor.thread;
-  place.atomic = atomic;
 }
 
 std::byte* GlobalMemory::write(std::uint64_t address, std::uint32_t bytes, const Actor& actor) {

@@ -35,11 +35,10 @@ class Trace {
     std::uint32_t phase = 0, warp_phase = 0, group_phase = 0, thread = 0;
     bool several = false;        ///< threads of the warp, in its phase
     bool several_warps = false;
-    bool atomic = false;
   };
   [[nodiscard]] static bool disturbs(const Access& earlier, const Actor& actor);
   static void note(Access& last, const Actor& actor);
-  Access read_, written_;
+  Access read_, written_, atomic_;
 };
 
 /// A block's shared memory: a window of all variables of the module, in which the kernel's own may be touched.
@@ -96,7 +95,7 @@ class GlobalMemory {
   using Known = std::unordered_map<std::uint32_t, Release>;
   struct Written {
     std::uint32_t block = 0, phase = 0, thread = 0;  ///< phase 0: nobody wrote it
-    bool atomic = false;
+    bool atomic = false;  ///< every time
     Trace trace;
   };
   Region* find(std::uint64_t address, std::size_t bytes);

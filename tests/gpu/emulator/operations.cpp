@@ -254,6 +254,7 @@ float logarithm(float x, double bend) {
   return flushed(static_cast<float>(x >= 0.5f && x <= 2.0f ? exact + 0.9 * 0x1p-22 * bend : exact * (1 + 0.9 * 0x1p-22 * bend)));
 }
 float reciprocal(float x, double bend) { return static_cast<float>(1 / static_cast<double>(x) * (1 + 0.9 * 0x1p-23 * bend)); }
+float flushed_reciprocal(float x, double bend) { return flushed(reciprocal(flushed(x), bend)); }
 
 // ---- Conversions
 
@@ -273,6 +274,7 @@ u16 to_half(float x) {
   const u16 sign = std::signbit(x) ? 0x8000 : 0;
   if (std::isnan(x)) return 0x7FFF;
   const float size = std::fabs(x);
+  if (size == 0) return sign;
   if (size >= 65520) return sign | 0x7C00;
   int exponent = 0;
   (void)std::frexp(size, &exponent);
@@ -281,10 +283,10 @@ u16 to_half(float x) {
   return sign | static_cast<u16>(places + (exponent < -13 ? 0 : static_cast<u32>(exponent + 13) << 10));
 }
 
-/// Towards zero; beyond the range its end; 0 of a NaN.
+/// Towards zero; beyond the range its end. Of a NaN 0 where both are of 32 bits or fewer, else the highest bit (PTX ISA 9, "cvt").
 template <class I, class F>
 I truncated(F x) {
-  if (std::isnan(x)) return 0;
+  if (std::isnan(x)) return sizeof(F) == 8 || sizeof(I) == 8 ? static_cast<I>(u64{1} << (8 * sizeof(I) - 1)) : I{0};
   const F whole = std::trunc(x);
   if (whole <= static_cast<F>(std::numeric_limits<I>::min())) return std::numeric_limits<I>::min();
   if (whole >= static_cast<F>(std::numeric_limits<I>::max())) return std::numeric_limits<I>::max();
@@ -342,8 +344,7 @@ void carries(Table& t) {
   Table made;
   carries<u32, Term::sum>(made, "add", "addc", ""), carries<u32, Term::difference>(made, "sub", "subc", "");
   carries<u32, Term::low>(made, "mad", "madc", ".lo"), carries<u32, Term::high>(made, "mad", "madc", ".hi");
-  for (const auto& [name, what] : made)
-    for (const char* type : {".u32", ".s32"}) t[name + type] = what;
+  for (const auto& [name, what] : made) t[name + ".u32"] = what;
   made.clear();
   carries<u64, Term::sum>(made, "add", "addc", ""), carries<u64, Term::difference>(made, "sub", "subc", "");
   for (const auto& [name, what] : made)
@@ -457,7 +458,8 @@ Table make_table() {
   windows<Space::param>(t, "param");
   t["ex2.approx.ftz.f32"] = {Kind::plain, approximate<power>, 1};
   t["lg2.approx.ftz.f32"] = {Kind::plain, approximate<logarithm>, 1};
-  t["rcp.approx.f32"] = t["rcp.approx.ftz.f32"] = {Kind::plain, approximate<reciprocal>, 1};
+  t["rcp.approx.ftz.f32"] = {Kind::plain, approximate<flushed_reciprocal>, 1};
+  t["rcp.approx.f32"] = {Kind::plain, approximate<reciprocal>, 1};
   t["membar.gl"] = {Kind::plain, fence};
   t["bar.sync"] = {Kind::barrier, nullptr, 1};
   t["bar.sync of some"] = {Kind::barrier, nullptr, 2};

@@ -461,9 +461,16 @@ class Parser {
       if (operands.size() != 2 || values.slots.size() != made.count) fail(made.line, "an access that is not understood");
       for (std::size_t i = 0; i < values.slots.size(); ++i) (parts[0] == "ld" ? made.to[i] : made.from[i]) = values.slots[i];
     } else {
-      if (parts[0] == "atom") made.to[0] = values.slots.at(0);
+        if (values.slots.empty() || operands.back().slots.empty()) fail(made.line, "an atomic operation that is not understood");
+      if (parts[0] == "atom") made.to[0] = values.slots[0];
       if (operands.size() != addresses + 2) fail(made.line, "an atomic operation that is not understood");
-      made.from[0] = operands.back().slots.at(0);
+      made.from[0] = operands.back().slots[0];
+    }
+    if (parts[0] == "ld" || parts[0] == "st") {
+      for (std::size_t i = 0; i < values.slots.size(); ++i)
+        if (values.slots[i] == kNone || (parts[0] == "ld" && values.slots[i] >= kConstant)) fail(made.line, "an unknown register");
+    } else if (made.from[0] == kNone || (parts[0] == "atom" && (made.to[0] == kNone || made.to[0] >= kConstant))) {
+      fail(made.line, "an unknown register");
     }
     made.execute = access(parts, atomic);
     if (made.execute == nullptr) fail(made.line, "'" + joined(parts) + "' is not understood");
@@ -480,7 +487,8 @@ class Parser {
       for (std::size_t k = 0; k < given.slots.size(); ++k) {
         std::uint32_t slot = given.slots[k];
         if (i >= results && slot == kNone && given.slots.size() == 1) slot = named(made, given.word);
-        if (i < results && slot != kNone && slot >= kConstant) fail(made.line, "a result that is no register");
+        if (i < results ? slot >= kConstant && given.word != "_" && !given.slots.empty() && (slot != kNone || given.slots.size() == 1) : slot == kNone && given.slots.size() > 1)
+          fail(made.line, "an unknown register");
         if (i < results ? to >= made.to.size() : from >= made.from.size()) fail(made.line, "too many operands");
         (i < results ? made.to[to++] : made.from[from++]) = slot;
       }
