@@ -13,6 +13,7 @@ template <bool kFull>
 struct Memory { using Type = Shared; };
 template <>
 struct Memory<true> { using Type = SharedTruncate; };
+static_assert(sizeof(SharedTruncate) + sizeof(DeviceBlock::Scratch) <= 48 << 10, "what a kernel may have without asking, and twice in the 100 KB of a small processor");
 
 /// Blocks that a processor holds at least: what the compiler may spend on registers follows from it, and nothing may spill.
 template <bool kFull>
@@ -60,7 +61,8 @@ __global__ void taken_kernel(const std::uint32_t* first, const TokenId* draft, c
   if (const std::uint32_t d = blockIdx.x * blockDim.x + threadIdx.x; d < count) taken[d] = taken_of(first, draft, sampled, d);
 }
 
-const void* kernel_of(void (*kernel)(Batch)) noexcept { return reinterpret_cast<const void*>(kernel); }
+template <class... Arguments>
+const void* kernel_of(void (*kernel)(Arguments...)) noexcept { return reinterpret_cast<const void*>(kernel); }
 
 /// Null, or CUDA's words. The runtime keeps the last error for whoever asks next: it is taken away, lest a later launch be blamed for it.
 const char* words_of(cudaError_t error) noexcept {
@@ -101,7 +103,10 @@ const char* device_refuses(int device) noexcept {
   if (on.error() != cudaSuccess) return words_of(on.error());
   cudaFuncAttributes attributes;
   for (const void* kernel : {kernel_of(sample_kernel<DType::float32, false>), kernel_of(sample_kernel<DType::float32, true>), kernel_of(sample_kernel<DType::bfloat16, false>),
-                             kernel_of(sample_kernel<DType::bfloat16, true>), kernel_of(sample_kernel<DType::float16, false>), kernel_of(sample_kernel<DType::float16, true>)})
+                             kernel_of(sample_kernel<DType::bfloat16, true>), kernel_of(sample_kernel<DType::float16, false>), kernel_of(sample_kernel<DType::float16, true>),
+                             kernel_of(shard_kernel<DType::float32, ShardStep::sum>), kernel_of(shard_kernel<DType::bfloat16, ShardStep::sum>), kernel_of(shard_kernel<DType::float16, ShardStep::sum>),
+                             kernel_of(shard_kernel<DType::float32, ShardStep::pick>), kernel_of(shard_kernel<DType::bfloat16, ShardStep::pick>), kernel_of(shard_kernel<DType::float16, ShardStep::pick>),
+                             kernel_of(shard_kernel<DType::float32, ShardStep::draw>), kernel_of(taken_kernel)})
     if (const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel); error != cudaSuccess) return words_of(error);
   return nullptr;
 }

@@ -81,7 +81,8 @@ HEIRMARK_HD_INLINE void shard_sum(X& x, const ShardBatch& batch, std::uint32_t i
   typename X::template State<Partial> partial;
   const float greatest = pass(x, row, shape, 0, slope, nullptr, partial);
   x.sync();
-  const std::uint32_t first = first_of(x, row, shape, 0, greatest, partial);
+  // A greatest logit of -FLT_MAX may be a thread's start, and is then in no chunk that it noted.
+  const std::uint32_t first = greatest == kLeastLogit ? find(x, row, [](float logit) { return logit == kLeastLogit; }) : first_of(x, row, shape, 0, greatest, partial);
   typename X::template State<Ring> best;  // its time is the negative of the value
   const bool green_list = resolved.greedy && resolved.rule == marks::RuleKind::greenlist;
   if (green_list) make_words(x, *resolved.mark, core::kBinsCoarse, 0, kRowBlocks, shared.words);
@@ -263,6 +264,7 @@ HEIRMARK_HD_INLINE void shard_draw(X& x, const ShardBatch& batch, std::uint32_t 
       const std::uint32_t bin = x.reduce(first, Smallest{}).place;
       x.each([&](unsigned t) {
         first[t] = {kNever, 0xFFFFFFFFu, 0};
+        if (bin == 0xFFFFFFFFu) return;  // the logits are no longer those that were summed
         for (std::uint32_t i = t; i < batch.ranks * per_bin; i += kThreads) {
           const std::uint32_t r = i / per_bin;
           const double e = exponential(logits_of(r, bin)[i % per_bin]);
@@ -273,6 +275,7 @@ HEIRMARK_HD_INLINE void shard_draw(X& x, const ShardBatch& batch, std::uint32_t 
         }
       });
       merged.token = x.reduce(first, Smallest{}).place;
+      if (merged.token == 0xFFFFFFFFu) merged.status = RowStatus::needs_all_logits;
     }
   }
   x.each([&](unsigned t) {

@@ -298,3 +298,37 @@ TEST_CASE("shards that leave out columns make rows bad") {
   CHECK(world.launch_sharded(SerialExecutor{random, SerialBlock::Bend::none}, gumbel(), {0, 2000, 4999})[0].status == RowStatus::bad_parameter);
   CHECK(world.launch_sharded(SerialExecutor{random, SerialBlock::Bend::none}, gumbel(), {1, 2000, 5000})[0].status == RowStatus::bad_parameter);
 }
+
+TEST_CASE("shards whose logits are lost between the steps give no token") {
+  Random random(4);
+  for (const kernels::Scheme& scheme : {gumbel(), greenlist(1u << 30, 2.0)}) {
+    World world(random, 5000, DType::float32, 0, 0);
+    for (int i = 0; i < 4; ++i) world.add(make_row(random, Shape::language, 5000), make_row_parameters(random, {}));
+    const std::vector<Sampled> got = world.launch_sharded(SerialExecutor{random, SerialBlock::Bend::none}, scheme, {0, 2000, 5000}, true);
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      if (world.rows[i].mode == 1) continue;  // greedy: the first step has all that it needs
+      INFO("row " << i << " mode=" << world.rows[i].mode);
+      CHECK(got[i].token == kNoToken);
+      CHECK(static_cast<int>(got[i].status) == static_cast<int>(RowStatus::needs_all_logits));
+    }
+  }
+}
+
+TEST_CASE("shards see a lone -FLT_MAX wherever it lies") {
+  Random random(5);
+  for (const std::uint32_t place : {0u, 8191u, 8192u, 9000u, 19999u})
+    for (const bool greedy : {false, true})
+      for (const kernels::Scheme& scheme : {gumbel(), greenlist(1u << 30, 2.0)}) {
+        World world(random, 20000, DType::float32, 0, 0);
+        std::vector<float> logits(20000, -kInf);
+        logits[place] = -kMax;
+        DeviceRow row = make_row_parameters(random, {});
+        row.mode = greedy ? 1 : 2;
+        world.add(logits, row);
+        const Sampled want = expected(world, 0, scheme, false), got = world.launch_sharded(SerialExecutor{random, SerialBlock::Bend::none}, scheme, {0, 20000})[0];
+        INFO("token " << place << " greedy=" << greedy);
+        REQUIRE(want.token == place);
+        CHECK(got.token == (greedy ? place : kNoToken));
+        CHECK(static_cast<int>(got.status) == static_cast<int>(greedy ? want.status : RowStatus::needs_all_logits));
+      }
+}

@@ -107,9 +107,10 @@ struct World {
     return out;
   }
 
-  /// The three steps on ranks that hold the columns between `cuts` (from 0 to vocab), with what they exchange gathered in between.
+  /// The three steps on ranks that hold the columns between `cuts` (from 0 to vocab), with what they exchange gathered in between. `lost`: before the second
+  /// step all logits become NaN.
   template <class Executor>
-  std::vector<Sampled> launch_sharded(const Executor& executor, kernels::Scheme scheme, const std::vector<std::uint32_t>& cuts) {
+  std::vector<Sampled> launch_sharded(const Executor& executor, kernels::Scheme scheme, const std::vector<std::uint32_t>& cuts, bool lost = false) {
     const std::size_t size = sampler::bytes_per_logit(dtype);
     kernels::ShardBatch batch;
     batch.rows = static_cast<std::uint32_t>(rows.size());
@@ -132,7 +133,7 @@ struct World {
         // Its own memory, at any alignment of the type; 16 bytes of room on both sides.
         std::vector<std::byte> memory(batch.row_bytes * rows.size() + 64, std::byte{0xFF});
         std::byte* base = memory.data() + (32 - reinterpret_cast<std::uintptr_t>(memory.data()) % 16) + size * (r % 5);
-        for (std::size_t i = 0; i < rows.size(); ++i) std::memcpy(base + i * batch.row_bytes, contents[i].data() + batch.begin * size, batch.size * size);
+        for (std::size_t i = 0; i < rows.size() && !(picking && lost); ++i) std::memcpy(base + i * batch.row_bytes, contents[i].data() + batch.begin * size, batch.size * size);
         batch.logits = base;
         batch.own_sums = sums.data() + r * rows.size();
         batch.sums = sums.data();

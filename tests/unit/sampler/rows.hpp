@@ -26,12 +26,13 @@ enum class Shape {
   language,   ///< a wide crowd and a few tokens far above, as language models give
   flat, equal, one, two_bins, masked, nans, ties, denormals, huge, enormous, descending, outlier_late, offset, spike,
   lowest,         ///< nothing above -FLT_MAX
+  lowest_one,     ///< one -FLT_MAX and nothing else
   masked_finite,  ///< a mask of finite numbers
   kCount
 };
 inline const char* shape_name(Shape s) {
   static const char* const names[] = {"language", "flat", "equal", "one", "two_bins", "masked", "nans", "ties", "denormals", "huge", "enormous", "descending",
-                                      "outlier_late", "offset", "spike", "lowest", "masked_finite"};
+                                      "outlier_late", "offset", "spike", "lowest", "lowest_one", "masked_finite"};
   return names[static_cast<int>(s)];
 }
 
@@ -58,6 +59,7 @@ inline std::vector<float> make_row(Random& random, Shape shape, std::uint32_t vo
       case Shape::offset: x += 1e5f * scale; break;
       case Shape::spike: x = v == special ? 30.0f : x; break;
       case Shape::lowest: x = random() % 2 == 0 || v == special ? -kMax : -kInf; break;
+      case Shape::lowest_one: x = v == special ? -kMax : -kInf; break;
       case Shape::masked_finite: x = random() % 100 == 0 || v == special ? x : random() % 2 == 0 ? -1e9f : -kMax; break;
       case Shape::kCount: break;
     }
