@@ -81,15 +81,6 @@ struct Sum {
   HEIRMARK_HD_INLINE std::uint32_t identity() const { return 0; }
 };
 
-/// Four sums modulo 2^32.
-struct Counts { std::uint32_t n[4]; };
-struct AddCounts {
-  HEIRMARK_HD_INLINE Counts operator()(const Counts& a, const Counts& b) const { return {{a.n[0] + b.n[0], a.n[1] + b.n[1], a.n[2] + b.n[2], a.n[3] + b.n[3]}}; }
-  template <class W>
-  HEIRMARK_HD_INLINE Counts warp(W& w, const Counts& v) const { return {{w.sum(v.n[0]), w.sum(v.n[1]), w.sum(v.n[2]), w.sum(v.n[3])}}; }
-  HEIRMARK_HD_INLINE Counts identity() const { return {}; }
-};
-
 /// 16 bytes as they lie in memory.
 struct Packet { std::uint32_t w[4]; };
 

@@ -1,25 +1,21 @@
-// A tournament by bounds: played on masses of known error, with the error of every bin beside it. Nearly always one bin is left that can win the
-// race, first with the pass's sums, else with the likely tokens summed in double; a row where neither does is played exactly.
-//
-// Errors. A bin's mass p is off by at most m. A layer multiplies by f = 1 + bit - G, G the mass of the green bins. With dG the error of G the product
-// is off by m (f + dG) + p dG. All p sum to 1, so the errors of the green ones and of the others sum to opposite values: dG is the smaller of the two
-// sums of m. Errors so grow by up to a half in each layer, which is why the first ones have to be small.
+// A tournament by bounds: masses of known error, their layers (layers.hpp), the race. Nearly always one bin is left that can win: with the pass's sums in all
+// rows but one or two in a thousand, else with the likely tokens summed in double. A row where neither does is played exactly.
 #pragma once
 #include <cstdint>
 
 #include "kernels/exact.hpp"
+#include "kernels/layers.hpp"
 #include "kernels/race.hpp"
 
 namespace heirmark::kernels {
 
 inline constexpr float kLikely = -12.0f;      ///< powers of two below the greatest from which on a token is summed in double
 inline constexpr float kNearSlack = 0x1p-15f; ///< of bounds of E: below 1.6e-5, of which log2 takes 1.1e-5 where E is least, 1/64
-inline constexpr float kHopeless = 0.25f;     ///< sum of all errors from which on bounds say nothing
 
-/// A thread's bins: Bins<D>::local of a row in one slice.
-struct Near {
-  double p[kBinsPerThread];
-  float m[kBinsPerThread];
+/// Shared memory of it, one use after the other.
+union NearMemory {
+  LayersMemory<float> first;
+  LayersMemory<double> again;
 };
 
 /// Sum of |z| 2^z over terms that sum to `sum`, over it: no more than if all were equal.
@@ -31,12 +27,12 @@ HEIRMARK_HD_INLINE float depth_of(X& x, float sum, std::uint32_t terms) {
 
 /// From the pass's sums. Errors as pass.hpp has them, and one more change of unit.
 template <DType D, class X, class SumOf>
-HEIRMARK_HD_INLINE void near_of_sums(X& x, const Shape& shape, std::uint32_t vocab, const SumOf& sum_of, typename X::template State<Near>& near) {
+HEIRMARK_HD_INLINE void near_of_sums(X& x, const Shape& shape, std::uint32_t vocab, const SumOf& sum_of, typename X::template State<Near<float>>& near) {
   const float some = 44 + static_cast<float>(shape.chunks + shape.groups());
   x.each([&](unsigned t) {
     for (std::uint32_t i = 0; i < kBinsPerThread; ++i) {
       const float sum = sum_of(Bins<D>::local(Shape{}, t, i));
-      near[t].p[i] = static_cast<double>(sum);
+      near[t].p[i] = sum;
       near[t].m[i] = 0x1p-100f;
       if (sum > 0x1p-90f) near[t].m[i] += sum * 0x1p-24f * (some + 6.1f * depth_of(x, sum, vocab / core::kBins + 1));
       else near[t].m[i] += sum * kSumError;
@@ -46,11 +42,11 @@ HEIRMARK_HD_INLINE void near_of_sums(X& x, const Shape& shape, std::uint32_t voc
 
 /// From the row, read once more: likely tokens in double. The others, few together, are off by four roundings of |z| and exp2's error.
 template <DType D, class X>
-HEIRMARK_HD_INLINE void near_of_row(X& x, const RowData<D>& row, const Exponential& exponential, float greatest, float slope, typename X::template State<Near>& near) {
+HEIRMARK_HD_INLINE void near_of_row(X& x, const RowData<D>& row, const Exponential& exponential, float greatest, float slope, typename X::template State<Near<double>>& near) {
   const Shape whole{0, (row.vocab + kChunk * core::kBins - 1) / (kChunk * core::kBins)};
   x.each([&](unsigned t) {
     float rest[kBinsPerThread] = {};
-    Near own{};
+    Near<double> own{};
     for (std::uint32_t chunk = 0; chunk < whole.chunks; ++chunk) {
       Chunk<D> logits;
       load_chunk(x, row, whole, 0, t, chunk, logits);
@@ -72,86 +68,33 @@ HEIRMARK_HD_INLINE void near_of_row(X& x, const RowData<D>& row, const Exponenti
   });
 }
 
-/// Masses that sum to 1, from any. Returns a bound of the sum of their errors.
-template <class X>
-HEIRMARK_HD_INLINE float near_normalise(X& x, typename X::template State<Near>& near) {
+/// Masses that sum to 1, from any; errors stay what they are in relation, for a factor common to all bins is of no account. Returns a bound of the sum of errors.
+template <class Real, class X>
+HEIRMARK_HD_INLINE float near_normalise(X& x, typename X::template State<Near<Real>>& near) {
   typename X::template State<double> part;
   typename X::template State<float> error;
   x.each([&](unsigned t) {
     part[t] = 0;
     error[t] = 0;
     for (std::uint32_t i = 0; i < kBinsPerThread; ++i) {
-      part[t] += near[t].p[i];
+      part[t] += static_cast<double>(near[t].p[i]);
       error[t] += near[t].m[i];
     }
   });
-  const double total = x.reduce(part, Sum{});
-  const auto scale = static_cast<float>(1 / total), off = x.reduce(error, Sum{}) * scale;
+  const auto scale = static_cast<Real>(1 / x.reduce(part, Sum{}));
+  const auto few = static_cast<float>(scale), off = x.reduce(error, Sum{}) * few;
   x.each([&](unsigned t) {
     for (std::uint32_t i = 0; i < kBinsPerThread; ++i) {
-      near[t].p[i] /= total;
-      near[t].m[i] = (near[t].m[i] * scale + static_cast<float>(near[t].p[i]) * off) * (1 + 0x1p-8f);  // the roundings here, and off's own square
+      near[t].p[i] *= scale;
+      near[t].m[i] = near[t].m[i] * few * (1 + 0x1p-16f) + static_cast<float>(near[t].p[i]) * (2 * Units<Real>::kRounding) + 0x1p-100f;
     }
   });
-  return off * 2.02f + 0x1p-80f;
-}
-
-/// The layers. `errors` is no less than the sum of all m. False: the errors have grown beyond use.
-template <DType D, class X>
-HEIRMARK_HD_INLINE bool near_play(X& x, int layers, float errors, const std::uint32_t* mark, typename X::template State<Near>& near) {
-  struct Own {
-    std::uint32_t word[kBinsPerThread];
-    float p[kBinsPerThread];  ///< near.p in few digits, for errors
-  };
-  typename X::template State<Own> own;
-  x.each([&](unsigned t) {
-    for (std::uint32_t i = 0; i < kBinsPerThread; ++i) {
-      own[t].word[i] = mark[Bins<D>::local(Shape{}, t, i)];
-      own[t].p[i] = static_cast<float>(near[t].p[i]);
-    }
-  });
-  typename X::template State<Counts> counts;
-  for (int layer = 1; layer <= layers; ++layer) {
-    if (!(errors < kHopeless)) return false;
-    const std::uint32_t bit = 0x80000000u >> (layer - 1);
-    const float scale = 0x1p30f / errors;
-    x.each([&](unsigned t) {
-      double green = 0;
-      float with = 0, without = 0;
-      for (std::uint32_t i = 0; i < kBinsPerThread; ++i) {
-        const bool is_green = (own[t].word[i] & bit) != 0;
-        green += is_green ? near[t].p[i] : 0;
-        with += is_green ? near[t].m[i] : 0;
-        without += is_green ? 0 : near[t].m[i];
-      }
-      // In integers: green in units of 2^-48, in two halves; errors rounded up to units of which all are less than 2^31.
-      const auto units = [&](float error) { return static_cast<std::uint32_t>(error * scale) + 1; };
-      const auto green_units = static_cast<std::uint64_t>(green * 0x1p48);
-      counts[t] = {{static_cast<std::uint32_t>(green_units >> 24), static_cast<std::uint32_t>(green_units & 0xFFFFFFu), units(with), units(without)}};
-    });
-    const Counts sum = x.reduce(counts, AddCounts{});
-    const float with = static_cast<float>(sum.n[2]) / scale, without = static_cast<float>(sum.n[3]) / scale;
-    const double mass = static_cast<double>(sum.n[0]) * 0x1p-24 + static_cast<double>(sum.n[1]) * 0x1p-48;
-    // Threads' sums of float32 errors are off by less than 2^-18 of all; 2^-34 covers the roundings of masses, ours and the exact ones.
-    const float off = (with < without ? with : without) + (with + without) * 0x1p-18f + 0x1p-34f;
-    const double f[2] = {1 - mass, 2 - mass};
-    errors = (with * static_cast<float>(f[1]) + without * static_cast<float>(f[0]) + off) * (1 + 0x1p-2f) + 0x1p-80f;
-    x.each([&](unsigned t) {
-      for (std::uint32_t i = 0; i < kBinsPerThread; ++i) {
-        const double by = (own[t].word[i] & bit) != 0 ? f[1] : f[0];
-        const auto few = static_cast<float>(by);
-        near[t].m[i] = (near[t].m[i] * (few + off) + own[t].p[i] * off) * (1 + 0x1p-17f) + 0x1p-100f;
-        near[t].p[i] *= by;
-        own[t].p[i] = own[t].p[i] * few + 0x1p-100f;
-      }
-    });
-  }
-  return true;
+  return off * (1 + 0x1p-8f) + 4 * Units<Real>::kRounding;
 }
 
 /// The only bin that can win the race, kUndecided if there is another.
-template <DType D, class X>
-HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, const std::uint32_t* noise, const typename X::template State<Near>& near) {
+template <DType D, class Real, class X>
+HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, const std::uint32_t* noise, const typename X::template State<Near<Real>>& near) {
   constexpr float kLeast = 0x1p-98f;  // bins with less are ours to ignore only if their upper bound is below it too
   typename X::template State<float> least;
   x.each([&](unsigned t) {
@@ -176,23 +119,27 @@ HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, const std::uint32_t* noise, con
   return all.count == 1 ? all.bin : kUndecided;
 }
 
-/// The bin that wins a row's tournament, kUndecided if bounds do not say. sum_of(b): the pass's sum of bin b in units of the row's greatest logit. `mark` and
-/// `noise`: the coarse words of the keys. `again`, if not null, becomes true if the row was read once more.
+/// Layers and race.
+template <DType D, class Real, class X>
+HEIRMARK_HD_INLINE std::uint32_t near_winner(X& x, int layers, const std::uint32_t* mark, const std::uint32_t* noise, typename X::template State<Near<Real>>& near, LayersMemory<Real>& memory) {
+  const float errors = near_normalise<Real>(x, near);
+  return play_layers<D, Real>(x, layers, errors, mark, near, memory) ? near_race<D, Real>(x, noise, near) : kUndecided;
+}
+
+/// The bin that wins a row's tournament, kUndecided if bounds do not say. sum_of(b): the pass's sum of bin b in units of the row's greatest logit; they may lie in
+/// `memory`. `mark` and `noise`: the coarse words of the keys. `again`, if not null, becomes true if the row was read once more.
 template <DType D, class X, class SumOf>
 HEIRMARK_HD_COLD std::uint32_t near_tournament(X& x, const RowData<D>& row, const Shape& shape, const Exponential& exponential, float greatest, float slope, int layers,
-                                                 const std::uint32_t* mark, const std::uint32_t* noise, const SumOf& sum_of, bool* again = nullptr) {
-  typename X::template State<Near> near;
-  near_of_sums<D>(x, shape, row.vocab, sum_of, near);
-  for (int attempt = 0; attempt < 2; ++attempt) {
-    if (attempt == 1) {
-      near_of_row(x, row, exponential, greatest, slope, near);
-      if (again != nullptr) *again = true;
-    }
-    const float errors = near_normalise(x, near);
-    if (!near_play<D>(x, layers, errors, mark, near)) continue;
-    if (const std::uint32_t bin = near_race<D>(x, noise, near); bin != kUndecided) return bin;
+                                                 const std::uint32_t* mark, const std::uint32_t* noise, const SumOf& sum_of, NearMemory& memory, bool* again = nullptr) {
+  {
+    typename X::template State<Near<float>> near;
+    near_of_sums<D>(x, shape, row.vocab, sum_of, near);
+    if (const std::uint32_t bin = near_winner<D, float>(x, layers, mark, noise, near, memory.first); bin != kUndecided) return bin;
   }
-  return kUndecided;
+  if (again != nullptr) *again = true;
+  typename X::template State<Near<double>> near;
+  near_of_row(x, row, exponential, greatest, slope, near);
+  return near_winner<D, double>(x, layers, mark, noise, near, memory.again);
 }
 
 }  // namespace heirmark::kernels

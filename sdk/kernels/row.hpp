@@ -32,6 +32,7 @@ struct Shared {
       std::uint32_t words[core::kBins];  ///< coarse words of the slice's bins
     } fast;
     FewMemory few;
+    NearMemory near;
     ExactMemory exact;
   };
 };
@@ -76,7 +77,7 @@ HEIRMARK_HD_INLINE std::uint32_t draw(X& x, const Batch& batch, std::uint32_t in
       const PlayMemory& memory = batch.workspace.plays[index];
       const float* const sums = batch.shape.slices() == 1 ? shared.fast.sums : memory.sums;
       const auto sum_of = [&](std::uint32_t b) { return sums[b] * x.exp2(exponent_of(shared.slices[batch.shape.slice_of(b)].greatest, greatest, task.slope)); };
-      bin = near_tournament(x, task.row, batch.shape, exponential, greatest, task.slope, batch.scheme.layers, memory.mark, memory.noise, sum_of);
+      bin = near_tournament(x, task.row, batch.shape, exponential, greatest, task.slope, batch.scheme.layers, memory.mark, memory.noise, sum_of, shared.near);
     }
   }
   if (bin == kUndecided) {

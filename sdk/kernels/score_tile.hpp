@@ -7,18 +7,12 @@
 #pragma once
 #include <cstdint>
 
+#include "core/hd.hpp"
 #include "core/stream.hpp"
 #include "kernels/block.hpp"
 #include "kernels/score.hpp"
 #include "marks/greenlist/greenlist.hpp"
 #include "marks/score.hpp"
-
-#if defined(__CUDACC__)
-#define HEIRMARK_PRAGMA(text) _Pragma(#text)
-#define HEIRMARK_UNROLL(n) HEIRMARK_PRAGMA(unroll n)
-#else
-#define HEIRMARK_UNROLL(n)
-#endif
 
 namespace heirmark::kernels {
 

@@ -52,6 +52,7 @@ HEIRMARK_BOTH void arithmetic(const std::uint64_t* in, std::uint64_t* out) {
   out[k++] = a < b ? 1 : 0;
   out[k++] = a < b ? a : b;
   out[k++] = static_cast<std::uint64_t>(sa > sb ? sa : sb);
+  out[k++] = (sa32 < 0 ? 0u - a32 : a32) ^ (sa < 0 ? 0 - a : a);
   out[k++] = (a & b) | (~a & c);
   out[k++] = a ^ b ^ c;
   out[k++] = static_cast<std::uint8_t>(a) | std::uint64_t{static_cast<std::uint16_t>(b)} << 16;

@@ -137,6 +137,7 @@ void integer_arithmetic(Table& t) {
     set<[](T a, T b) { return least(a, b); }, T, T>(t, "min." + type);
     set<[](T a, T b) { return greatest(a, b); }, T, T>(t, "max." + type);
     set<[](T a) { return static_cast<T>(0 - wide(a)); }, T>(t, "neg." + type);
+    if constexpr (std::is_signed_v<T>) set<[](T a) { return a < 0 ? static_cast<T>(0 - wide(a)) : a; }, T>(t, "abs." + type);
     set<[](T a, u32 n) { return n >= 8 * sizeof(T) ? static_cast<T>(a < 0 ? -1 : 0) : static_cast<T>(a >> n); }, T, u32>(t, "shr." + type);
   });
   set<[](u16 a, u16 b) { return u32{a} * b; }, u16, u16>(t, "mul.wide.u16");

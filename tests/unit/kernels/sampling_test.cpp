@@ -137,8 +137,9 @@ TEST_CASE("a tournament is mostly decided by bounds, and then rightly") {
     const kernels::RowData<DType::float32> row{reinterpret_cast<const std::byte*>(logits.data()), kVocab};
     const auto sum_of = [&](std::uint32_t b) { return sums[b]; };
     bool again = false;
+    kernels::NearMemory memory;
     const std::uint32_t bin = kernels::near_tournament(x, row, shape, kernels::Exponential(static_cast<float>(temperature), static_cast<float>(top)), static_cast<float>(top),
-                                                       kernels::kLog2E / static_cast<float>(temperature), 30, mark.data(), noise.data(), sum_of, &again);
+                                                       kernels::kLog2E / static_cast<float>(temperature), 30, mark.data(), noise.data(), sum_of, memory, &again);
     REQUIRE((again || !useless));
     if (!again) ++at_once;
     if (bin == kernels::kUndecided) continue;
@@ -149,7 +150,7 @@ TEST_CASE("a tournament is mostly decided by bounds, and then rightly") {
     REQUIRE(bin == marks::reference_draw(logits, {temperature, 0, 0, 1}, rule, keys).bin);
   }
   WARN(at_once << " of " << kRows * 4 / 5 << " tournaments decided by the pass's sums, " << decided << " of " << kRows << " in all");
-  CHECK(at_once > kRows * 4 / 5 * 8 / 10);
+  CHECK(at_once >= kRows * 4 / 5 - 4);  // one or two in a thousand are not
   CHECK(decided >= kRows - 2);
 }
 
@@ -169,12 +170,60 @@ TEST_CASE("the time of a coarse word lies between its bounds, whatever its fine 
   }
 }
 
+namespace {
+/// Plays layers on masses that are as far off as errors allow, and together: the bins with the bit `together` one way, the others the other way. Returns how much of
+/// its error a mass used up at most; `given_up` counts rows on which bounds said nothing.
+template <class Real>
+double farthest(SerialBlock& x, const std::vector<double>& exact, const std::vector<std::uint32_t>& words, int layers, int together, double way, double error, std::size_t& given_up) {
+  const auto bin_of = [](unsigned t, std::uint32_t i) { return kernels::Bins<DType::float32>::local(kernels::Shape{}, t, i); };
+  SerialBlock::State<kernels::Near<Real>> near;
+  for (unsigned t = 0; t < kernels::kThreads; ++t)
+    for (std::uint32_t i = 0; i < kernels::kBinsPerThread; ++i) {
+      const std::uint32_t b = bin_of(t, i);
+      near[t].m[i] = static_cast<float>(exact[b] * error) + 0x1p-100f;
+      near[t].p[i] = static_cast<Real>(exact[b] * (1 + ((words[b] >> together & 1) != 0 ? way : -way) * (error - static_cast<double>(kernels::Units<Real>::kRounding) / 2)));
+    }
+  kernels::LayersMemory<Real> memory;
+  const float errors = kernels::near_normalise<Real>(x, near);
+  if (!kernels::play_layers<DType::float32, Real>(x, layers, errors, words.data(), near, memory)) {
+    ++given_up;
+    return 0;
+  }
+  std::vector<double> p(exact);
+  double total = std::accumulate(p.begin(), p.end(), 0.0);
+  for (double& mass : p) mass /= total;
+  for (int layer = 1; layer <= layers; ++layer) {
+    double green = 0;
+    for (std::uint32_t b = 0; b < core::kBins; ++b) green += (words[b] >> (32 - layer) & 1) != 0 ? p[b] : 0;
+    for (std::uint32_t b = 0; b < core::kBins; ++b) p[b] *= 1 + ((words[b] >> (32 - layer) & 1) != 0 ? 1 : 0) - green;
+  }
+  // Up to a common factor: there must be one, near 1, that puts every true mass within its error.
+  double least = 0, most = 2, used = 0;
+  for (unsigned t = 0; t < kernels::kThreads; ++t)
+    for (std::uint32_t i = 0; i < kernels::kBinsPerThread; ++i) {
+      const double mass = p[bin_of(t, i)], own = static_cast<double>(near[t].p[i]), off = static_cast<double>(near[t].m[i]);
+      if (!(mass > 0)) continue;
+      least = std::max(least, (own - off) / mass);
+      most = std::min(most, (own + off) / mass);
+    }
+  REQUIRE(least <= most);
+  REQUIRE(least <= 1 + 1.1 * error);
+  REQUIRE(most >= 1 - 1.1 * error);
+  const double factor = (least + most) / 2;
+  for (unsigned t = 0; t < kernels::kThreads; ++t)
+    for (std::uint32_t i = 0; i < kernels::kBinsPerThread; ++i)
+      if (const double mass = p[bin_of(t, i)]; mass > 1e-6) used = std::max(used, std::abs(static_cast<double>(near[t].p[i]) - mass * factor) / static_cast<double>(near[t].m[i]));
+  return used;
+}
+}  // namespace
+
 TEST_CASE("a tournament's masses are never further off than their errors say") {
   Random random(20261204);
   constexpr std::uint32_t kVocab = 17000;
-  double closest = 0;  // how much of its error a mass used up
+  double closest = 0, closest_again = 0;  // how much of its error a mass used up
+  std::size_t given_up = 0, played = 0;
   for (std::size_t n = 0; n < 24; ++n) {
-    const std::vector<float> logits = make_row(random, n % 4 == 3 ? Shape::flat : Shape::language, kVocab);
+    const std::vector<float> logits = make_row(random, n % 4 == 3 ? Shape::flat : n % 8 == 5 ? Shape::spike : Shape::language, kVocab);
     const double top = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
     std::vector<double> exact(core::kBins);
     for (std::uint32_t v = 0; v < kVocab; ++v) exact[core::bin_of(v)] += std::exp(static_cast<double>(logits[v]) - top);
@@ -182,38 +231,19 @@ TEST_CASE("a tournament's masses are never further off than their errors say") {
     const core::KeyWords key = random_key(random);
     std::vector<std::uint32_t> words(core::kBins);
     kernels::make_words(x, key, core::kBinsCoarse, 0, kernels::kRowBlocks, words.data());
-    const auto bin_of = [](unsigned t, std::uint32_t i) { return kernels::Bins<DType::float32>::local(kernels::Shape{}, t, i); };
-    for (const int layers : {1, 2, 3, 6, 12, 30}) {
-      SerialBlock::State<kernels::Near> near;
-      kernels::near_of_sums<DType::float32>(x, kernels::Shape{0, 3}, kVocab, [&](std::uint32_t b) { return static_cast<float>(exact[b]); }, near);
-      // As far off as the errors allow, and together: the bins that are green in one layer one way, the others the other way.
-      const int together = 31 - static_cast<int>(random() % 4);
-      for (unsigned t = 0; t < kernels::kThreads; ++t)
-        for (std::uint32_t i = 0; i < kernels::kBinsPerThread; ++i) {
-          const std::uint32_t b = bin_of(t, i);
-          const double way = (words[b] >> together & 1) != 0 ? 0.99 : -0.99;
-          near[t].p[i] = exact[b] + (n % 2 == 0 ? way : -way) * static_cast<double>(near[t].m[i]);
-        }
-      if (!kernels::near_play<DType::float32>(x, layers, kernels::near_normalise(x, near), words.data(), near)) continue;
-      std::vector<double> p(exact);
-      const double total = std::accumulate(p.begin(), p.end(), 0.0);
-      for (double& mass : p) mass /= total;
-      for (int layer = 1; layer <= layers; ++layer) {
-        double green = 0;
-        for (std::uint32_t b = 0; b < core::kBins; ++b) green += (words[b] >> (32 - layer) & 1) != 0 ? p[b] : 0;
-        for (std::uint32_t b = 0; b < core::kBins; ++b) p[b] *= 1 + ((words[b] >> (32 - layer) & 1) != 0 ? 1 : 0) - green;
-      }
+    for (const int layers : {0, 1, 2, 3, 5, 6, 12, 29, 30}) {
+      const int together = 31 - static_cast<int>(random() % (n % 2 == 0 ? 4 : 30));
+      const double way = n % 3 == 0 ? -1 : 1;
       INFO("row " << n << ", " << layers << " layers");
-      for (unsigned t = 0; t < kernels::kThreads; ++t)
-        for (std::uint32_t i = 0; i < kernels::kBinsPerThread; ++i) {
-          const double off = std::abs(near[t].p[i] - p[bin_of(t, i)]), error = static_cast<double>(near[t].m[i]);
-          if (off > error) FAIL("bin " << bin_of(t, i) << " is off by " << off << ", error " << error);
-          if (p[bin_of(t, i)] > 1e-6) closest = std::max(closest, off / error);
-        }
+      played += 2;
+      closest = std::max(closest, farthest<float>(x, exact, words, layers, together, way, 110 * 0x1p-24, given_up));
+      closest_again = std::max(closest_again, farthest<double>(x, exact, words, layers, together, way, 0x1p-30, given_up));
     }
   }
-  INFO("closest " << closest);
+  WARN("used of an error: " << closest << " at most in float32, " << closest_again << " in double");
   CHECK(closest > 0.4);  // the bounds are not so wide that this test says nothing
+  CHECK(closest_again > 0.4);
+  CHECK(given_up * 100 <= played);
 }
 
 TEST_CASE("the sums of a row that is read again are within their errors") {
@@ -224,7 +254,8 @@ TEST_CASE("the sums of a row that is read again are within their errors") {
     const float top = *std::max_element(logits.begin(), logits.end()), temperature = 0.5f + 0.25f * static_cast<float>(n % 5);
     SerialBlock x(random(), static_cast<SerialBlock::Bend>(n % 4));
     const kernels::Exponential exponential(temperature, top);
-    SerialBlock::State<kernels::Near> again, first;
+    SerialBlock::State<kernels::Near<double>> again;
+    SerialBlock::State<kernels::Near<float>> first;
     const kernels::RowData<DType::float32> row{reinterpret_cast<const std::byte*>(logits.data()), vocab};
     const float slope = kernels::kLog2E / temperature;
     kernels::near_of_row(x, row, exponential, top, slope, again);
@@ -241,7 +272,7 @@ TEST_CASE("the sums of a row that is read again are within their errors") {
         double exact = 0;
         for (std::uint32_t v = kernels::Bins<DType::float32>::local(kernels::Shape{}, t, i); v < vocab; v += core::kBins) exact += exponential(logits[v]);
         INFO("row " << n << ", thread " << t << ", bin " << i);
-        REQUIRE(std::abs(first[t].p[i] - exact) <= static_cast<double>(first[t].m[i]));
+        REQUIRE(std::abs(static_cast<double>(first[t].p[i]) - exact) <= static_cast<double>(first[t].m[i]));
         REQUIRE(std::abs(again[t].p[i] - exact) <= static_cast<double>(again[t].m[i]));
         if (exact < 1e-3) continue;
         REQUIRE(static_cast<double>(first[t].m[i]) <= 1e-5 * exact);  // and no wider than they are said to be
