@@ -12,6 +12,8 @@
 //                            serves a bound
 //   x.fold(n, f, op, none)   op over f(0) .. f(n - 1) and `none`, the same value for every thread, without a barrier: for a few values that lie in
 //                            shared memory already
+//   x.sum_warp(s, n)         sums of the first n words of s[t] over a warp, all of them without n, without a barrier; threads at one place of their warps have
+//                            the same ones, so every thread gets the same sums
 //   x.scan(s)                s[t] becomes the sum of s[0] .. s[t]; returns that of all, with one x.sync() inside; 64-bit words
 //   x.exp2(z), x.log2(f), x.reciprocal(f)
 //                            approximations, with the errors below; nothing that decides a token rests on them alone
@@ -80,6 +82,10 @@ struct Sum {
   HEIRMARK_HD_INLINE T warp(W& w, T v) const { return w.sum(v); }
   HEIRMARK_HD_INLINE std::uint32_t identity() const { return 0; }
 };
+
+/// Words that are summed modulo 2^32.
+template <std::uint32_t kCount>
+struct Words { std::uint32_t n[kCount]; };
 
 /// 16 bytes as they lie in memory.
 struct Packet { std::uint32_t w[4]; };

@@ -77,6 +77,14 @@ class DeviceBlock {
       return all.value;
     }
   }
+  template <std::uint32_t kCount>
+  __device__ __forceinline__ Words<kCount> sum_warp(const State<Words<kCount>>& state, std::uint32_t count = kCount) {
+    Words<kCount> sum{};
+#pragma unroll
+    for (std::uint32_t i = 0; i < kCount; ++i)
+      if (i < count) sum.n[i] = __reduce_add_sync(0xFFFFFFFFu, state[threadIdx.x].n[i]);
+    return sum;
+  }
   __device__ __forceinline__ std::uint64_t scan(State<std::uint64_t>& state) {
     const unsigned lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
     Bits<std::uint64_t> own;

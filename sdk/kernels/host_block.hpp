@@ -38,6 +38,13 @@ class HostBlock {
     for (unsigned t = 1; t < kThreads; ++t) all = op(all, state[t]);
     return all;
   }
+  template <std::uint32_t kCount>
+  Words<kCount> sum_warp(const State<Words<kCount>>& state, std::uint32_t count = kCount) {
+    Words<kCount> sum{};
+    for (unsigned t = 0; t < 32; ++t)
+      for (std::uint32_t i = 0; i < count; ++i) sum.n[i] += state[t].n[i];
+    return sum;
+  }
   std::uint64_t scan(State<std::uint64_t>& state) {
     for (unsigned t = 1; t < kThreads; ++t) state[t] += state[t - 1];
     return state[kThreads - 1];

@@ -36,7 +36,7 @@ struct Near {
   float m[kBinsPerThread];
 };
 
-/// How masses are summed: in integers, as kWords words of kBits bits each, the last one a unit.
+/// How masses are summed: in integers, as kWords words, the last one of units.
 template <class Real>
 struct Units;
 template <>
@@ -46,7 +46,7 @@ struct Units<float> {
   static HEIRMARK_HD_INLINE void split(float p, std::uint32_t (&words)[kWords]) { words[0] = static_cast<std::uint32_t>(p * 0x1p31f + 0.5f); }
   static HEIRMARK_HD_INLINE float join(const std::uint32_t (&words)[kWords]) { return static_cast<float>(words[0]) * 0x1p-31f; }
   /// What all are away from 1; the sum is below 2.
-  static HEIRMARK_HD_INLINE float away(const std::uint32_t (&all)[kWords]) {
+  static HEIRMARK_HD_INLINE float away(const std::uint32_t* all) {
     const auto units = static_cast<std::int32_t>(all[0] - 0x80000000u);
     return static_cast<float>(units < 0 ? -units : units) * kUnit;
   }
@@ -54,14 +54,14 @@ struct Units<float> {
 template <>
 struct Units<double> {
   static constexpr std::uint32_t kWords = 2;
-  static constexpr float kUnit = 0x1p-48f, kRounding = 0x1p-46f;  ///< the reference's own roundings, of thirty layers of eleven halvings, too
+  static constexpr float kUnit = 0x1p-48f, kRounding = 0x1p-43f;  ///< the reference's own roundings, of thirty layers of eleven halvings, too
   static HEIRMARK_HD_INLINE void split(double p, std::uint32_t (&words)[kWords]) {
     const auto units = static_cast<std::uint64_t>(p * 0x1p48 + 0.5);
     words[0] = static_cast<std::uint32_t>(units >> 21);
     words[1] = static_cast<std::uint32_t>(units & 0x1FFFFFu);  // 2,048 of them are less than 2^32
   }
   static HEIRMARK_HD_INLINE double join(const std::uint32_t (&words)[kWords]) { return static_cast<double>(words[0]) * 0x1p-27 + static_cast<double>(words[1]) * 0x1p-48; }
-  static HEIRMARK_HD_INLINE float away(const std::uint32_t (&all)[kWords]) {
+  static HEIRMARK_HD_INLINE float away(const std::uint32_t* all) {
     const double units = (static_cast<double>(all[0]) - 0x1p27) * 0x1p-27 + static_cast<double>(all[1]) * 0x1p-48;
     return static_cast<float>(units < 0 ? -units : units);
   }
@@ -85,25 +85,24 @@ struct LayersMemory {
 /// Five layers on patterns, as every thread has them.
 template <class Real>
 struct Played {
-  Real factor[kTogether][2];              ///< f_j of a bit
-  float green[kTogether];                 ///< G_i
-  float carried[kTogether][kTogether];    ///< K_ij, j < i
-  float rest[kTogether];                  ///< r_i
-  float off;                              ///< D over all five
-  float error, per_unit;                  ///< E; M_c of one unit of Sums::error
+  Real factor[kTogether][2];            ///< f_j of a bit
+  float green[kTogether];               ///< G_i
+  float carried[kTogether][kTogether];  ///< K_ij, j < i
+  float rest[kTogether];                ///< r_i
+  float off;                            ///< D over all five
+  float error, per_unit;                ///< E; M_c of one unit of Sums::error
 
-  [[nodiscard]] static HEIRMARK_HD_INLINE std::uint32_t bit(std::uint32_t pattern, std::uint32_t layer) { return pattern >> (kTogether - 1 - layer) & 1; }
-  [[nodiscard]] HEIRMARK_HD_INLINE Real of(std::uint32_t layer, bool is_green) const { return is_green ? factor[layer][1] : factor[layer][0]; }
+  [[nodiscard]] static HEIRMARK_HD_INLINE bool is_green(std::uint32_t pattern, std::uint32_t layer) { return (pattern >> (kTogether - 1 - layer) & 1) != 0; }
+  [[nodiscard]] HEIRMARK_HD_INLINE Real of(std::uint32_t pattern, std::uint32_t layer) const { return is_green(pattern, layer) ? factor[layer][1] : factor[layer][0]; }
   /// a_1 .. a_5 of a pattern.
   HEIRMARK_HD_INLINE void along(std::uint32_t pattern, float (&a)[kTogether]) const {
     float before = 1;
     HEIRMARK_UNROLL(32)
     for (std::uint32_t i = 0; i < kTogether; ++i) {
-      const bool is_green = bit(pattern, i) != 0;
-      a[i] = (is_green ? before : 0.0f) - green[i];
+      a[i] = (is_green(pattern, i) ? before : 0.0f) - green[i];
       HEIRMARK_UNROLL(32)
       for (std::uint32_t j = 0; j < i; ++j) a[i] -= carried[i][j] * a[j];
-      before *= static_cast<float>(of(i, is_green));
+      before *= static_cast<float>(of(pattern, i));
     }
   }
   /// X_1 .. X_5 of a pattern.
@@ -111,7 +110,7 @@ struct Played {
     float f[kTogether], before = 1, behind = 1;
     HEIRMARK_UNROLL(32)
     for (std::uint32_t i = 0; i < kTogether; ++i) {
-      f[i] = static_cast<float>(of(i, bit(pattern, i) != 0));
+      f[i] = static_cast<float>(of(pattern, i));
       x[i] = before;
       before *= f[i];
     }
@@ -123,95 +122,72 @@ struct Played {
   }
 };
 
-/// The five sums of |a_i(c)| M_c, and E in the last word.
-struct Carried { std::uint32_t n[kTogether + 1]; };
-struct AddCarried {
-  HEIRMARK_HD_INLINE Carried operator()(const Carried& a, const Carried& b) const {
-    Carried sum;
-    for (std::uint32_t i = 0; i <= kTogether; ++i) sum.n[i] = a.n[i] + b.n[i];
-    return sum;
-  }
-  template <class W>
-  HEIRMARK_HD_INLINE Carried warp(W& w, const Carried& v) const {
-    Carried sum;
-    for (std::uint32_t i = 0; i <= kTogether; ++i) sum.n[i] = w.sum(v.n[i]);
-    return sum;
-  }
-};
-
-/// Plays five layers on the sums of patterns. `scale`: units of Sums::error in 1. False: bounds say nothing any more.
+/// Plays five layers on the sums of patterns, thread t with pattern t % 32, so that a warp has all. `scale`: units of Sums::error in 1. False: bounds say
+/// nothing any more.
 template <class Real, class X>
 HEIRMARK_HD_INLINE bool play_patterns(X& x, const typename LayersMemory<Real>::Sums& sums, float scale, Played<Real>& out) {
   using U = Units<Real>;
-  const auto words_of = [&](std::uint32_t pattern, std::uint32_t (&words)[U::kWords]) {
-    HEIRMARK_UNROLL(32)
-    for (std::uint32_t w = 0; w < U::kWords; ++w) words[w] = sums.mass[w][pattern];
+  constexpr std::uint32_t kWords = U::kWords;
+  constexpr float kCarriedUnit = 0x1p-27f;  // a K_ij is 8 at most: no layer makes the sum of masses more than twice as great
+  struct Own {
+    Real mass;              ///< P_c f_1 .. f_(i-1)
+    float less[kTogether];  ///< the same without f_j
   };
-  const auto mass_of = [&](std::uint32_t pattern) {
-    std::uint32_t words[U::kWords];
-    words_of(pattern, words);
-    return U::join(words);
-  };
-  // mass: of patterns without the bits of layers already played; less[j]: the same with the factor of layer j left out.
-  Real mass[kPatterns / 2];
-  float less[kTogether - 1][kPatterns / 2];
-  std::uint32_t all[U::kWords] = {};
-  HEIRMARK_UNROLL(32)
-  for (std::uint32_t k = 0; k < kPatterns; ++k) {
-    std::uint32_t words[U::kWords];
-    words_of(k, words);
+  typename X::template State<Own> own;
+  typename X::template State<Words<kWords + 1>> known;
+  x.each([&](unsigned t) {
+    std::uint32_t words[kWords];
     HEIRMARK_UNROLL(32)
-    for (std::uint32_t w = 0; w < U::kWords; ++w) all[w] += words[w];
-  }
+    for (std::uint32_t w = 0; w < kWords; ++w) known[t].n[w] = words[w] = sums.mass[w][t % kPatterns];
+    known[t].n[kWords] = sums.error[t % kPatterns];
+    own[t].mass = U::join(words);
+  });
+  const Words<kWords + 1> all = x.sum_warp(known);
+  typename X::template State<Words<kWords + kTogether - 1>> part;
   HEIRMARK_UNROLL(32)
   for (std::uint32_t i = 0; i < kTogether; ++i) {
-    const std::uint32_t half = kPatterns / 2 >> i;
-    Real part[kPatterns / 2];
-    HEIRMARK_UNROLL(32)
-    for (std::uint32_t k = 0; k < half; ++k) part[k] = i == 0 ? mass_of(half + k) : mass[half + k];
-    HEIRMARK_UNROLL(32)
-    for (std::uint32_t width = half / 2; width > 0; width /= 2) {
+    x.each([&](unsigned t) {
+      const bool green = out.is_green(t % kPatterns, i);
+      std::uint32_t words[kWords];
+      U::split(green ? own[t].mass : 0, words);
       HEIRMARK_UNROLL(32)
-      for (std::uint32_t k = 0; k < width; ++k) part[k] += part[width + k];
-    }
-    const Real green = part[0];
+      for (std::uint32_t w = 0; w < kWords; ++w) part[t].n[w] = words[w];
+      HEIRMARK_UNROLL(32)
+      for (std::uint32_t j = 0; j + 1 < kTogether; ++j) part[t].n[kWords + j] = j < i && green ? static_cast<std::uint32_t>(own[t].less[j] * (1 / kCarriedUnit) + 0.5f) : 0;
+    });
+    const Words<kWords + kTogether - 1> sum = x.sum_warp(part, kWords + i);
+    std::uint32_t words[kWords];
+    HEIRMARK_UNROLL(32)
+    for (std::uint32_t w = 0; w < kWords; ++w) words[w] = sum.n[w];
+    const Real green = U::join(words);
     out.green[i] = static_cast<float>(green);
     out.factor[i][0] = 1 - green;
     out.factor[i][1] = 2 - green;
-    const auto f0 = static_cast<float>(out.factor[i][0]), f1 = static_cast<float>(out.factor[i][1]);
     HEIRMARK_UNROLL(32)
-    for (std::uint32_t j = 0; j < i; ++j) {
-      float carried = 0;
+    for (std::uint32_t j = 0; j < i; ++j) out.carried[i][j] = static_cast<float>(sum.n[kWords + j]) * kCarriedUnit;
+    x.each([&](unsigned t) {
+      const Real f = out.of(t % kPatterns, i);
       HEIRMARK_UNROLL(32)
-      for (std::uint32_t k = 0; k < half; ++k) carried += less[j][half + k];
-      out.carried[i][j] = carried;
-      HEIRMARK_UNROLL(32)
-      for (std::uint32_t k = 0; k < half; ++k) less[j][k] = less[j][k] * f0 + less[j][half + k] * f1;
-    }
-    HEIRMARK_UNROLL(32)
-    for (std::uint32_t k = 0; k < half; ++k) {
-      const Real red = i == 0 ? mass_of(k) : mass[k], own = i == 0 ? mass_of(half + k) : mass[half + k];
-      if (i + 1 < kTogether) less[i][k] = static_cast<float>(red) + static_cast<float>(own);
-      mass[k] = red * out.factor[i][0] + own * out.factor[i][1];
-    }
+      for (std::uint32_t j = 0; j < i; ++j) own[t].less[j] *= static_cast<float>(f);
+      own[t].less[i] = static_cast<float>(own[t].mass);
+      own[t].mass *= f;
+    });
   }
   out.per_unit = 1 / scale;
   constexpr float kShrink = 0x1p-8f, kMost = 255;  // units of all patterns are together below 2^30; no |a_i| is above 146 if no K_ij is above 2
-  const Carried carried = x.fold(kPatterns, [&](std::uint32_t pattern) {
+  typename X::template State<Words<kTogether>> sizes;
+  x.each([&](unsigned t) {
     float a[kTogether];
-    out.along(pattern, a);
-    const std::uint32_t units = sums.error[pattern];
-    const float few = static_cast<float>(units) * kShrink;
-    Carried own;
+    out.along(t % kPatterns, a);
+    const float few = static_cast<float>(known[t].n[kWords]) * kShrink;
     HEIRMARK_UNROLL(32)
     for (std::uint32_t i = 0; i < kTogether; ++i) {
       const float size = a[i] < 0 ? -a[i] : a[i];
-      own.n[i] = static_cast<std::uint32_t>((size < kMost ? size : kMost) * few) + 1;
+      sizes[t].n[i] = static_cast<std::uint32_t>((size < kMost ? size : kMost) * few) + 1;
     }
-    own.n[kTogether] = units;
-    return own;
-  }, AddCarried{}, Carried{});
-  const float away = U::away(all), error = static_cast<float>(carried.n[kTogether]) * out.per_unit + away;
+  });
+  const Words<kTogether> size = x.sum_warp(sizes);
+  const float away = U::away(all.n), error = static_cast<float>(all.n[kWords]) * out.per_unit + away;
   out.error = error;
   bool good = error < kHopeless;
   float off = 0, twice = 0.5f;  // 2^(i-2)
@@ -223,9 +199,10 @@ HEIRMARK_HD_INLINE bool play_patterns(X& x, const typename LayersMemory<Real>::S
       good = good && out.carried[i][j] <= kMostCarried;
       before += out.carried[i][j] * out.rest[j];
     }
-    const float along = static_cast<float>(carried.n[i]) * (out.per_unit / kShrink);
+    const float along = static_cast<float>(size.n[i]) * (out.per_unit / kShrink);
     const float products = (twice * off * (error + 0.25f * off) + error * (along + 2 * error + before)) * 1.0625f;
-    out.rest[i] = products + static_cast<float>(7 + i) * U::kRounding + away + error * 0x1p-10f + before;
+    // Roundings of a pattern's mass: one of its sum and one a layer; of the sum of masses: 24 units and one; of f.
+    out.rest[i] = products + static_cast<float>(4 + i) * U::kRounding + away + error * 0x1p-10f + before;
     off += along + out.rest[i];
     twice *= 2;
   }
@@ -297,7 +274,7 @@ HEIRMARK_HD_INLINE bool play_layers(X& x, int layers, float errors, const std::u
       HEIRMARK_UNROLL(32)
       for (std::uint32_t j = 0; j < kTogether; ++j) {
         off += without[j] * played.rest[j];
-        factor *= played.of(j, Played<Real>::bit(pattern, j) != 0);
+        factor *= played.of(pattern, j);
       }
       const auto few = static_cast<float>(factor);
       memory.factors[t / 32][pattern] = {factor, (few + off) * (1 + 0x1p-12f), (off + few * (6 * U::kRounding)) * (1 + 0x1p-12f)};

@@ -10,7 +10,7 @@
 namespace heirmark::kernels {
 
 inline constexpr float kLikely = -12.0f;      ///< powers of two below the greatest from which on a token is summed in double
-inline constexpr float kNearSlack = 0x1p-15f; ///< of bounds of E: below 1.6e-5, of which log2 takes 1.1e-5 where E is least, 1/64
+inline constexpr float kNearSlack = 0x1p-15f; ///< of bounds of E: below 1.6e-5, of which log2 takes 1.1e-5 where E is least, 1/64; and of a time a reciprocal's 2^-22
 
 /// Shared memory of it, one use after the other.
 union NearMemory {
@@ -101,7 +101,7 @@ HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, const std::uint32_t* noise, con
     least[t] = kForever;
     for (std::uint32_t i = 0; i < kBinsPerThread; ++i) {
       const auto mass = static_cast<float>(near[t].p[i]) * (1 - 0x1p-22f) - near[t].m[i];
-      if (mass >= kLeast) least[t] = Smallest{}(least[t], time_bounds(x, noise[Bins<D>::local(Shape{}, t, i)]).high * (1 + kNearSlack) / mass);
+      if (mass >= kLeast) least[t] = Smallest{}(least[t], time_bounds(x, noise[Bins<D>::local(Shape{}, t, i)]).high * (1 + kNearSlack) * x.reciprocal(mass));
     }
   });
   const float limit = x.reduce(least, Smallest{});

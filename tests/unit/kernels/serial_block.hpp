@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 
 #include "kernels/host_block.hpp"
@@ -35,6 +36,14 @@ class SerialBlock : public kernels::HostBlock {
     T all = state[offset % kernels::kThreads];
     for (unsigned i = 1; i < kernels::kThreads; ++i) all = op(all, state[(i + offset) % kernels::kThreads]);
     return all;
+  }
+
+  template <std::uint32_t kCount>
+  kernels::Words<kCount> sum_warp(const State<kernels::Words<kCount>>& state, std::uint32_t count = kCount) {
+    for (unsigned t = 32; t < kernels::kThreads; ++t)
+      for (std::uint32_t i = 0; i < count; ++i)
+        if (state[t].n[i] != state[t % 32].n[i]) std::abort();  // warps do not agree
+    return HostBlock::sum_warp(state, count);
   }
 
   float exp2(float z) { return z < -126.0f ? 0.0f : static_cast<float>(std::exp2(static_cast<double>(z)) * (1 + 0.9 * bent())); }

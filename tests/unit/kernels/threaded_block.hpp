@@ -37,6 +37,8 @@ class ThreadedBlock {
     std::vector<std::unique_ptr<Barrier>> warp;
     struct alignas(16) Slot { std::byte bytes[16]; };
     std::vector<Slot> slots[2] = {std::vector<Slot>(kernels::kThreads), std::vector<Slot>(kernels::kThreads)};
+    struct Words { std::uint32_t n[8]; };
+    std::vector<Words> in_warps[2] = {std::vector<Words>(kernels::kThreads), std::vector<Words>(kernels::kThreads)};  ///< of sum_warp
     std::uint32_t last = 0;
     Team() {
       for (unsigned w = 0; w < kWarps; ++w) warp.push_back(std::make_unique<Barrier>(kWarp));
@@ -81,6 +83,16 @@ class ThreadedBlock {
     for (unsigned t = 1; t < kernels::kThreads; ++t) all = op(all, slot(t));
     return all;
   }
+  template <std::uint32_t kCount>
+  kernels::Words<kCount> sum_warp(const State<kernels::Words<kCount>>& state, std::uint32_t count = kCount) {
+    auto& words = team_.in_warps[warp_turn_++ % 2];
+    for (std::uint32_t i = 0; i < count; ++i) words[thread_].n[i] = state[thread_].n[i];
+    sync_warp();
+    kernels::Words<kCount> sum{};
+    for (unsigned t = thread_ / kWarp * kWarp; t < (thread_ / kWarp + 1) * kWarp; ++t)
+      for (std::uint32_t i = 0; i < count; ++i) sum.n[i] += words[t].n[i];
+    return sum;
+  }
   std::uint64_t scan(State<std::uint64_t>& state) {
     auto& slots = team_.slots[turn_++ % 2];
     std::memcpy(slots[thread_].bytes, &state[thread_], sizeof(std::uint64_t));
@@ -112,7 +124,7 @@ class ThreadedBlock {
 
  private:
   Team& team_;
-  unsigned thread_, turn_ = 0;
+  unsigned thread_, turn_ = 0, warp_turn_ = 0;
   kernels::HostBlock host_;
 };
 
