@@ -119,11 +119,20 @@ HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, const std::uint32_t* noise, con
   return all.count == 1 ? all.bin : kUndecided;
 }
 
-/// Layers and race.
-template <DType D, class Real, class X>
-HEIRMARK_HD_INLINE std::uint32_t near_winner(X& x, int layers, const std::uint32_t* mark, const std::uint32_t* noise, typename X::template State<Near<Real>>& near, LayersMemory<Real>& memory) {
-  const float errors = near_normalise<Real>(x, near);
-  return play_layers<D, Real>(x, layers, errors, mark, near, memory) ? near_race<D, Real>(x, noise, near) : kUndecided;
+/// Layers in double, apart: few rows need them, and inlined they would take registers from all.
+template <DType D, class X>
+HEIRMARK_HD_COLD bool play_again(X& x, int layers, float errors, const std::uint32_t* mark, typename X::template State<Near<double>>& near, LayersMemory<double>& memory) {
+  return play_layers<D, double>(x, layers, errors, mark, near, memory);
+}
+
+/// With the row read once more.
+template <DType D, class X>
+HEIRMARK_HD_COLD std::uint32_t near_again(X& x, const RowData<D>& row, const Exponential& exponential, float greatest, float slope, int layers, const std::uint32_t* mark,
+                                          const std::uint32_t* noise, LayersMemory<double>& memory) {
+  typename X::template State<Near<double>> near;
+  near_of_row(x, row, exponential, greatest, slope, near);
+  const float errors = near_normalise<double>(x, near);
+  return play_again<D>(x, layers, errors, mark, near, memory) ? near_race<D, double>(x, noise, near) : kUndecided;
 }
 
 /// The bin that wins a row's tournament, kUndecided if bounds do not say. sum_of(b): the pass's sum of bin b in units of the row's greatest logit; they may lie in
@@ -131,15 +140,13 @@ HEIRMARK_HD_INLINE std::uint32_t near_winner(X& x, int layers, const std::uint32
 template <DType D, class X, class SumOf>
 HEIRMARK_HD_COLD std::uint32_t near_tournament(X& x, const RowData<D>& row, const Shape& shape, const Exponential& exponential, float greatest, float slope, int layers,
                                                  const std::uint32_t* mark, const std::uint32_t* noise, const SumOf& sum_of, NearMemory& memory, bool* again = nullptr) {
-  {
-    typename X::template State<Near<float>> near;
-    near_of_sums<D>(x, shape, row.vocab, sum_of, near);
-    if (const std::uint32_t bin = near_winner<D, float>(x, layers, mark, noise, near, memory.first); bin != kUndecided) return bin;
-  }
+  typename X::template State<Near<float>> near;
+  near_of_sums<D>(x, shape, row.vocab, sum_of, near);
+  const float errors = near_normalise<float>(x, near);
+  if (play_layers<D, float>(x, layers, errors, mark, near, memory.first))
+    if (const std::uint32_t bin = near_race<D, float>(x, noise, near); bin != kUndecided) return bin;
   if (again != nullptr) *again = true;
-  typename X::template State<Near<double>> near;
-  near_of_row(x, row, exponential, greatest, slope, near);
-  return near_winner<D, double>(x, layers, mark, noise, near, memory.again);
+  return near_again(x, row, exponential, greatest, slope, layers, mark, noise, memory.again);
 }
 
 }  // namespace heirmark::kernels
