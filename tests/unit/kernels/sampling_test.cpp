@@ -246,6 +246,37 @@ TEST_CASE("a tournament's masses are never further off than their errors say") {
   CHECK(given_up * 100 <= played);
 }
 
+TEST_CASE("errors hold whatever the masses and the bits, or bounds are given up") {
+  Random random(20261207);
+  std::size_t given_up = 0, played = 0;
+  for (int masses = 0; masses < 6; ++masses)
+    for (int bits = 0; bits < 6; ++bits)
+      for (const double error : {7e-6, 5e-4, 6e-3})
+        for (const int layers : {4, 17, 30}) {
+          std::vector<double> exact(core::kBins);
+          std::vector<std::uint32_t> words(core::kBins);
+          const std::size_t first = random() % core::kBins, second = random() % core::kBins;
+          const auto common = static_cast<std::uint32_t>(random());
+          for (std::size_t b = 0; b < core::kBins; ++b) {
+            const bool chosen = b == first || b == second;
+            const double of[] = {1.0, b == first ? 1.0 : 1e-6 / core::kBins, chosen ? 1.0 : 1e-9, chosen ? 1.0 : 0.0, std::exp2(-0.05 * static_cast<double>(b)), std::exp2(-static_cast<double>(random() % 60))};
+            exact[b] = of[masses];
+            const auto any = static_cast<std::uint32_t>(random());
+            const std::uint32_t with[] = {any, common, (any >> 31) != 0 ? ~0u : 0u, b == first ? 0u : ~0u, b == first ? 0xAAAAAAAAu : b == second ? 0x55555555u : any, any % 100 != 0 ? common : ~common};
+            words[b] = with[bits];
+          }
+          INFO("masses " << masses << ", bits " << bits << ", error " << error << ", " << layers << " layers");
+          SerialBlock x(random(), SerialBlock::Bend::random);
+          const int together = 31 - static_cast<int>(random() % 30);
+          const double way = random() % 2 == 0 ? 1 : -1;
+          played += 2;
+          (void)farthest<float>(x, exact, words, layers, together, way, error, given_up);
+          (void)farthest<double>(x, exact, words, layers, together, way, error * 0x1p-10, given_up);
+        }
+  WARN(given_up << " of " << played << " given up");
+  CHECK(given_up < played / 4);
+}
+
 TEST_CASE("the sums of a row that is read again are within their errors") {
   Random random(20261205);
   for (std::size_t n = 0; n < 12; ++n) {
