@@ -31,15 +31,16 @@ class Choice {
   std::optional<RowResult> unusual(float greatest) const;
   [[nodiscard]] std::uint32_t greedy(float greatest);
   [[nodiscard]] std::optional<std::uint32_t> bounded_race(const Bounded& bounded, float greatest, const Band& band);
-  [[nodiscard]] std::uint32_t dense_tournament(float greatest);
+  [[nodiscard]] std::uint32_t dense_tournament(const Bounded& bounded);
   [[nodiscard]] std::uint32_t truncated_race(const Bounded& bounded, float greatest, bool only_min_p);
 
   void read_words(const core::KeyWords& key, std::array<std::uint32_t, core::kBins>& words) const { kernel_.blocks(key, core::kBinsCoarse, 0, core::kRowBlocks, words.data()); }
   [[nodiscard]] double time_of(std::uint32_t bin, double mass) const;
   [[nodiscard]] std::uint32_t exact_race() const;
   template <class Exact>
-  [[nodiscard]] std::uint32_t tournament(double error, const Exact& exact);
-  [[nodiscard]] std::optional<std::uint32_t> near_race();
+  [[nodiscard]] std::uint32_t tournament(const Exact& exact);
+  void near_of_exact();
+  [[nodiscard]] std::optional<std::uint32_t> near_race(double rest);
   [[nodiscard]] std::uint32_t inner(std::uint32_t bin, std::uint32_t count);
   [[nodiscard]] std::uint32_t inner_of_whole_bin(std::uint32_t bin, float greatest);
   [[nodiscard]] std::optional<std::uint32_t> fill_inside(std::uint32_t bin, float greatest, const Band& band);
@@ -51,14 +52,13 @@ class Choice {
   Workspace& w_;
 };
 
-/// A pass of bounds over the row, from a reference near enough to the greatest logit. The first look is at a few logits only.
+/// A pass of bounds over the row, `closely` of real sums, from a reference near enough to the greatest logit. The first look is at a few logits only.
 Choice::Bounded Choice::bound(bool closely) {
   const double temperature = task_.greedy ? 1.0 : task_.filter.temperature;
   Bounded out;
   out.scale.per_logit = static_cast<float>(kLog2E / temperature);
-  // Real sums need a nearer reference than a glance gives.
-  out.scale.reference = closely ? kernel_.greatest(row_) : kernel_.glance(row_);
-  for (bool again = closely;; again = true) {
+  out.scale.reference = kernel_.glance(row_);
+  for (bool again = false;; again = true) {
     if (!std::isfinite(out.scale.reference)) {
       if (!again) out.scale.reference = kernel_.greatest(row_);
       again = true;
@@ -206,60 +206,61 @@ std::uint32_t Choice::exact_race() const {
   return winner;
 }
 
-/// The race where the masses are known to within w_.scratch: the bin that wins whatever they are. Nothing if there is none.
-std::optional<std::uint32_t> Choice::near_race() {
-  constexpr double kRounding = 0x1p-40;  // far more than a word's bound and a quotient may lose
-  const auto unit = [&](std::uint32_t bin) { return core::unit_below(static_cast<std::uint64_t>(w_.coarse[bin]) << 32); };
-  const auto most = [&](std::uint32_t bin) { return w_.masses[bin] + w_.scratch[bin] + 0x1p-600; };
-  const auto least = [&](std::uint32_t bin) { return w_.masses[bin] - w_.scratch[bin]; };
-  std::uint32_t first = 0;
-  double unit_first = unit(0), most_first = most(0);
-  for (std::uint32_t b = 1; b < core::kBins; ++b)
-    if (const double u = unit(b), m = most(b); u * most_first < unit_first * m) { first = b; unit_first = u; most_first = m; }
-  if (!(least(first) > 0)) return std::nullopt;
-  const double reach = time_of(first, least(first)) * (1 + kRounding);  // it has rung by then
-  std::uint32_t count = 0, winner = first;
-  for (std::uint32_t b = 0; b < core::kBins; ++b)
-    if (unit(b) * (1 - kRounding) <= reach * most(b)) w_.bins[count++] = static_cast<std::uint16_t>(b);
-  double last = reach;
+/// The race where the masses are w_.near to within their w_.errors and `rest`, and none above w_.upper: the bin that wins whatever they are. Nothing if there is none.
+std::optional<std::uint32_t> Choice::near_race(double rest) {
+  constexpr double kRounding = 0x1p-40;  // far more than a quotient may lose
+  const auto most = [&](std::uint32_t bin) { return static_cast<double>(w_.near[bin]) * (1 + static_cast<double>(w_.errors[bin])) + rest; };
+  const auto least = [&](std::uint32_t bin) { return static_cast<double>(w_.near[bin]) * (1 - static_cast<double>(w_.errors[bin])) - rest; };
+  std::uint32_t winner = kernel_.front_runner(w_.coarse.data(), w_.upper.data());
+  if (!(least(winner) > 0)) return std::nullopt;
+  double last = time_of(winner, least(winner)) * (1 + kRounding);  // it has rung by then
+  const auto limit = static_cast<float>(std::min(last * (1 + 1e-5), 0x1p120));  // more than float32 loses of a time's bound, of `upper` and of this
+  const std::uint32_t count = kernel_.contenders(w_.coarse.data(), w_.upper.data(), limit, w_.bins.data());
   for (std::uint32_t i = 0; i < count; ++i)
-    if (const std::uint32_t b = w_.bins[i]; least(b) > 0)
-      if (const double t = time_of(b, least(b)) * (1 + kRounding); t < last) { last = t; winner = b; }
+    if (const std::uint32_t bin = w_.bins[i]; bin != winner && least(bin) > 0)
+      if (const double t = time_of(bin, least(bin)) * (1 + kRounding); t < last) { last = t; winner = bin; }
   for (std::uint32_t i = 0; i < count; ++i)
-    if (const std::uint32_t b = w_.bins[i]; b != winner && time_of(b, most(b)) * (1 - kRounding) <= last) return std::nullopt;
+    if (const std::uint32_t bin = w_.bins[i]; bin != winner && time_of(bin, most(bin)) * (1 - kRounding) <= last) return std::nullopt;
   return winner;
 }
 
-/// Plays the tournament from w_.masses, which are within `error` of S_b in relation and 2^-100 beside it. exact() puts the exact ones there,
-/// should these leave the winner open.
+/// Plays the tournament from w_.near and w_.errors. exact() puts the exact masses to w_.masses, should these leave the winner open.
 template <class Exact>
-std::uint32_t Choice::tournament(double error, const Exact& exact) {
+std::uint32_t Choice::tournament(const Exact& exact) {
   read_words(task_.keys.noise, w_.coarse);
   read_words(task_.keys.mark, w_.mark);
-  double total = 0;
-  for (const double mass : w_.masses) total += mass;
-  for (std::uint32_t b = 0; b < core::kBins; ++b) {
-    w_.masses[b] /= total;
-    w_.scratch[b] = w_.masses[b] * (2.01 * error + 0x1p-40) + 0x1p-88;  // the total is at least about 1, the greatest token's
-  }
-  kernel_.play_near(w_.masses.data(), w_.scratch.data(), w_.mark.data(), task_.rule.layers);
-  if (const auto winner = near_race()) return *winner;
+  double rest = kNearRest;
+  if (kernel_.play_near(w_.near.data(), w_.errors.data(), w_.mark.data(), task_.rule.layers, rest, w_.upper.data()))
+    if (const auto winner = near_race(rest)) return *winner;
   exact();
   kernel_.play(w_.masses.data(), w_.mark.data(), task_.rule.layers, w_.scratch.data());
   return exact_race();
 }
 
+/// w_.near from the exact w_.masses.
+void Choice::near_of_exact() {
+  double total = 0;
+  for (const double mass : w_.masses) total += mass;
+  const double scale = 1 / total;
+  for (std::uint32_t b = 0; b < core::kBins; ++b) {
+    w_.near[b] = static_cast<float>(w_.masses[b] * scale);
+    w_.errors[b] = 0x1.2p-24f;
+  }
+}
+
 /// No truncation: the bins are summed in float32 first, and exactly where that does not tell.
-std::uint32_t Choice::dense_tournament(float greatest) {
+std::uint32_t Choice::dense_tournament(const Bounded& bounded) {
   const double temperature = task_.filter.temperature;
+  const float greatest = bounded.pass.greatest;
   const auto exact = [&] { kernel_.exact_masses(row_, temperature, greatest, w_.masses.data()); };
-  const bool near = std::fabs(static_cast<double>(greatest)) <= kExactRange * temperature;
-  if (near) {
-    for (std::uint32_t b = 0; b < core::kBins; ++b) w_.masses[b] = static_cast<double>(w_.upper[b]);
+  if (std::fabs(static_cast<double>(greatest)) <= kExactRange * temperature) {
+    const float above = (greatest - bounded.scale.reference) * bounded.scale.per_logit;
+    kernel_.near(w_.upper.data(), row_.vocab, above, bounded.pass.total, w_.near.data(), w_.errors.data());
   } else {
     exact();
+    near_of_exact();
   }
-  return inner_of_whole_bin(tournament(near ? kSumError : 0.0, exact), greatest);
+  return inner_of_whole_bin(tournament(exact), greatest);
 }
 
 std::uint32_t Choice::truncated_race(const Bounded& bounded, float greatest, bool only_min_p) {
@@ -283,7 +284,8 @@ std::uint32_t Choice::truncated_race(const Bounded& bounded, float greatest, boo
   sum();
   std::uint32_t winner = 0;
   if (task_.rule.kind == marks::RuleKind::tournament) {
-    winner = tournament(0, sum);
+    near_of_exact();
+    winner = tournament(sum);
   } else {
     read_words(task_.keys.noise, w_.coarse);
     if (task_.rule.kind == marks::RuleKind::greenlist) {
@@ -323,7 +325,7 @@ RowResult Choice::run() {
   } else if (truncated) {
     result.token = truncated_race(bounded, greatest, !ordered);
   } else {
-    result.token = tournament ? dense_tournament(greatest) : *bounded_race(bounded, greatest, {});
+    result.token = tournament ? dense_tournament(bounded) : *bounded_race(bounded, greatest, {});
   }
   result.log_prob = task_.log_prob ? log_prob(result.token, bounded, temperature) : std::numeric_limits<float>::quiet_NaN();
   if (task_.top != nullptr) {

@@ -38,8 +38,8 @@ struct Kernel {
   /// upper[b] >= the sum of e^((x - reference) / T) over bin b, and at most 1.07 times it or 2^-110, by the integer image of the
   /// exponential. Holds if (greatest - reference) / T <= kReach; the caller asks again with another reference if not.
   Pass (*bounds)(const RowView& row, const Scale& scale, float* upper);
-  /// The same from a real exponential: upper[b] within kSumError of the sum or 2^-110, and `total`. Holds if the reference is the greatest
-  /// logit and |greatest / T| <= kExactRange; beyond that the sum in double, which decides, is itself no closer to the truth.
+  /// The same from a real exponential: upper[b] within kSumError of the sum or 2^-112, and `total`. Holds under the same condition, and if |greatest / T| <=
+  /// kExactRange; beyond that the sum in double, which decides, is itself no closer to the truth.
   Pass (*sums)(const RowView& row, const Scale& scale, float* upper);
   /// `total` over the logits from a threshold up.
   double (*total_from)(const RowView& row, const Scale& scale, float threshold, float* scratch);
@@ -59,8 +59,12 @@ struct Kernel {
   void (*exact_masses)(const RowView& row, double temperature, float greatest, double* masses);
   /// tournament::play.
   void (*play)(double* masses, const std::uint32_t* words, int layers, double* scratch);
-  /// The same with less work, from masses of sum 1 and bounds of their errors to masses and bounds of their errors.
-  void (*play_near)(double* masses, double* errors, const std::uint32_t* words, int layers);
+  /// Masses of sum 1, nearly, and the relative error of each, from `sums` that (greatest - reference) / T = `above` powers of two and `total` belong to. Beside its
+  /// error a mass may be off by kNearRest.
+  void (*near)(const float* sums, std::uint32_t vocab, float above, double total, float* masses, float* errors);
+  /// tournament::play on masses that are near: from relative errors and `rest`, what each may be off by beside, to the same afterwards, up to a factor common to all.
+  /// upper[b]: the most that mass b can be, within a few roundings. False if the errors grew beyond use.
+  bool (*play_near)(float* masses, float* errors, const std::uint32_t* words, int layers, double& rest, float* upper);
 
   /// Tokens with threshold <= logit < end, in ascending order of id. Returns their number, or some number above `most` once it is. `ids` and
   /// `logits` hold vocab entries and kSpare more.
@@ -72,6 +76,7 @@ struct Kernel {
 
 inline constexpr std::uint32_t kSpare = 16;  ///< entries that a whole vector may write beyond the last one
 inline constexpr double kReach = 40.0;      ///< nats
+inline constexpr double kNearRest = 0x1p-99;
 /// Kernel::sums: 2e-5 of a term, 4.2e-6 for 70 additions in float32, and 1e-6 for the roundings of x / T in double.
 inline constexpr double kSumError = 3e-5;
 inline constexpr double kExactRange = 0x1p30;

@@ -62,6 +62,27 @@ struct Avx2 {
     _mm256_storeu_ps(values, _mm256_permutevar8x32_ps(x, lanes));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(ids), _mm256_add_epi32(lanes, set_int(static_cast<std::int32_t>(first))));
   }
+  /// Which of four kinds each of eight words is, by its bits shift + 1 and shift: the masks of either bit.
+  struct Quarters { F high, low; };
+  static Quarters quarters(const std::uint32_t* words, std::uint32_t shift) {
+    const I w = _mm256_loadu_si256(reinterpret_cast<const I*>(words));
+    const auto bit = [&](std::uint32_t n) {
+      return _mm256_castsi256_ps(_mm256_srai_epi32(_mm256_sllv_epi32(w, _mm256_set1_epi32(static_cast<std::int32_t>(31 - n))), 31));
+    };
+    return {bit(shift + 1), bit(shift)};
+  }
+  static void add_quarters(F (&sums)[4], const Quarters& quarters, F a) {
+    const F with = _mm256_and_ps(quarters.high, a), without = _mm256_andnot_ps(quarters.high, a);
+    sums[0] = _mm256_add_ps(sums[0], _mm256_andnot_ps(quarters.low, without));
+    sums[1] = _mm256_add_ps(sums[1], _mm256_and_ps(quarters.low, without));
+    sums[2] = _mm256_add_ps(sums[2], _mm256_andnot_ps(quarters.low, with));
+    sums[3] = _mm256_add_ps(sums[3], _mm256_and_ps(quarters.low, with));
+  }
+  static F table(const float* four) { return _mm256_broadcast_ps(reinterpret_cast<const __m128*>(four)); }
+  /// An entry of the table for each word, by the same two bits.
+  static F pick(F table, const std::uint32_t* words, std::uint32_t shift) {
+    return _mm256_permutevar_ps(table, _mm256_srlv_epi32(_mm256_loadu_si256(reinterpret_cast<const I*>(words)), _mm256_set1_epi32(static_cast<std::int32_t>(shift))));
+  }
   template <DType D> static F load_logits(const std::byte* data, std::uint32_t v) {
     if constexpr (D == DType::float32) return _mm256_loadu_ps(reinterpret_cast<const float*>(data + std::size_t{4} * v));
     const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + std::size_t{2} * v));

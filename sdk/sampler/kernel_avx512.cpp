@@ -42,6 +42,21 @@ struct Avx512 {
     _mm512_storeu_ps(values, _mm512_maskz_compress_ps(m, x));
     _mm512_storeu_si512(ids, _mm512_maskz_compress_epi32(m, _mm512_add_epi32(lanes, set_int(static_cast<std::int32_t>(first)))));
   }
+  /// Which of four kinds each of sixteen words is, by its bits shift + 1 and shift.
+  struct Quarters { __mmask16 of[4]; };
+  static Quarters quarters(const std::uint32_t* words, std::uint32_t shift) {
+    const I pattern = _mm512_srlv_epi32(_mm512_loadu_si512(words), set_int(static_cast<std::int32_t>(shift)));
+    const __mmask16 high = _mm512_test_epi32_mask(pattern, set_int(2)), low = _mm512_test_epi32_mask(pattern, set_int(1));
+    return {{_knot_mask16(_kor_mask16(high, low)), _kandn_mask16(high, low), _kandn_mask16(low, high), _kand_mask16(high, low)}};
+  }
+  static void add_quarters(F (&sums)[4], const Quarters& quarters, F a) {
+    for (int i = 0; i < 4; ++i) sums[i] = _mm512_mask_add_ps(sums[i], quarters.of[i], sums[i], a);
+  }
+  static F table(const float* four) { return _mm512_broadcast_f32x4(_mm_loadu_ps(four)); }
+  /// An entry of the table for each word, by the same two bits.
+  static F pick(F table, const std::uint32_t* words, std::uint32_t shift) {
+    return _mm512_permutevar_ps(table, _mm512_srlv_epi32(_mm512_loadu_si512(words), set_int(static_cast<std::int32_t>(shift))));
+  }
   template <DType D> static F load_logits(const std::byte* data, std::uint32_t v) {
     if constexpr (D == DType::float32) return _mm512_loadu_ps(data + std::size_t{4} * v);
     const __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(data + std::size_t{2} * v));

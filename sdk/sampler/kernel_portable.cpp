@@ -53,6 +53,22 @@ struct Portable {
       *ids++ = first + i;
     }
   }
+  /// Which of four kinds each of four words is, by its bits shift + 1 and shift.
+  using Quarters = I;
+  static Quarters quarters(const std::uint32_t* words, std::uint32_t shift) {
+    I w;
+    std::memcpy(&w, words, sizeof w);
+    return (w >> static_cast<std::int32_t>(shift)) & set_int(3);
+  }
+  static void add_quarters(F (&sums)[4], Quarters quarters, F a) {
+    for (std::int32_t i = 0; i < 4; ++i) sums[i] += as_float(as_int(a) & (quarters == set_int(i)));
+  }
+  static const float* table(const float* four) { return four; }
+  /// An entry of the table for each word, by the same two bits.
+  static F pick(const float* table, const std::uint32_t* words, std::uint32_t shift) {
+    const I q = quarters(words, shift);
+    return F{table[q[0]], table[q[1]], table[q[2]], table[q[3]]};
+  }
   template <DType D> static F load_logits(const std::byte* data, std::uint32_t v) {
     F a;
     if constexpr (D == DType::float32) {

@@ -6,6 +6,7 @@
 #pragma once
 #include <limits>
 
+#include "marks/tournament/bounds.hpp"
 #include "marks/tournament/tournament.hpp"
 #include "sampler/kernel.hpp"
 
@@ -78,7 +79,7 @@ struct ImageTerm {
   }
 };
 
-/// 2^((x - reference) per_logit), not below 2^-120, for x up to the reference, within 2e-5 of itself. At most 1.5e-5 of that is the rounding of
+/// 2^((x - reference) per_logit), not below 2^-120, for x up to kReach above the reference, within 2e-5 of itself. At most 1.5e-5 of that is the rounding of
 /// the slope, the difference and the product where the exponent is -120; the polynomial, minimax in relative error on [-1/2, 1/2], is off by 7.5e-8.
 template <class L>
 struct ExpTerm {
@@ -261,63 +262,123 @@ HEIRMARK_HD_INLINE void exact_masses_of(const RowView& row, double temperature, 
   }
 }
 
-/// N doubles, and integers beside them, in the compiler's own vector types.
-template <std::uint32_t N>
-struct DoubleLanes {
-  typedef double V __attribute__((vector_size(8 * N)));
-  typedef std::uint64_t U __attribute__((vector_size(8 * N)));
-  typedef std::int64_t S __attribute__((vector_size(8 * N)));
-  typedef std::uint32_t W __attribute__((vector_size(4 * N)));
+/// Masses from sums of bins (Kernel::near), and what each may be off by, relative to itself. In units of 2^-24 a term 2^z is off by 2.1 |z| (the slope, the difference, the
+/// product) and 4 (the polynomial), a sum by 9 and one for each eight strides, the reference itself by 4 where x / T is up to kExactRange, the mass by 1. Over a bin of n
+/// terms and sum S, the mean of |z| is no more than by how much a term is above the reference, and log2(n / S) where that is positive, and 0.54.
+template <class L>
+HEIRMARK_HD_INLINE void near_of(const float* sums, std::uint32_t vocab, float above, double total, float* masses, float* errors) {
+  using F = typename L::F;
+  constexpr float kUnit = 0x1p-24f, kSlope = 2.1f * kUnit;
+  const auto strides = static_cast<float>(vocab / core::kBins);
+  const F scale = L::set(static_cast<float>(1 / total)), slope = L::set(kSlope), base = L::set((22 + strides / 8) * kUnit + (above > 0 ? above : 0.0f) * kSlope);
+  // log2 S is no less than the chord that S's own bits are: 2^23 (127 + it).
+  float most = 127.01f;
+  for (std::uint32_t n = vocab / core::kBins; n != 0; n /= 2) ++most;
+  const F depth = L::set(most), per_bit = L::set(-0x1p-23f), zero = L::set(0.0f);
+  for (std::uint32_t b = 0; b < core::kBins; b += L::kLanes) {
+    const F bits = L::unsigned_to_float(reinterpret_cast<const std::uint32_t*>(sums + b));
+    L::store(masses + b, L::mul(L::load(sums + b), scale));
+    L::store(errors + b, L::mul_add(L::max(L::mul_add(bits, per_bit, depth), zero), slope, base));
+  }
+}
+
+/// Masses below it are raised to it and so are factors of two layers, since subnormal numbers are slow.
+constexpr float kLeastNear = 0x1p-100f, kLeastFactor = 0x1p-25f;
+
+/// Two layers by bounds, on the sums of the masses and errors of four kinds of bins: 0 red in both, 1 green in the second, 2 in the first, 3 in both.
+struct TwoLayers {
+  double mass[4], error[4];
+  /// factor, off: what masses are multiplied by, and what relative errors grow by. rest: what each bin may be off by beside its error, kLeastNear included. False: bounds say nothing.
+  HEIRMARK_HD_INLINE bool play(double& rest, float (&factor)[4], float (&off)[4]);
 };
 
-/// tournament::play from masses p (of sum 1) of which the reference's are known to within the errors m, in whatever order sums suit. Afterwards
-/// |p - the reference's p| <= m again. With d >= |G - the reference's G|, a layer makes p <- p f and m <- m (f + d) + p d, f = 1 + g - G, and at most
-/// 2^-50 of p for the roundings of both sides. G is a sum over the bins with g = 1, and 1 - G one over the others, so that d is the lesser
-/// of the two sums of m, and what the sums of p may be away from 1: each layer multiplies that by 1 - G and adds its roundings, of 2,048
-/// additions at most, so that it stays below 2^-35 in thirty layers.
-template <class L>
-HEIRMARK_HD_INLINE void play_near_of(double* masses, double* errors, const std::uint32_t* words, int layers) {
-  constexpr std::uint32_t kWidth = L::kLanes / 2;
-  using V = typename DoubleLanes<kWidth>::V;
-  using U = typename DoubleLanes<kWidth>::U;
-  using S = typename DoubleLanes<kWidth>::S;
-  using W = typename DoubleLanes<kWidth>::W;
-  const auto sum = [](V v) {
-    double total = 0;
-    for (std::uint32_t i = 0; i < kWidth; ++i) total += v[i];
-    return total;
-  };
-  double green = 0, off = 0;
-  for (int layer = 0; layer <= layers; ++layer) {  // plays layer `layer`, none at first, and sums for the next
-    V green_mass{}, green_error{}, error{};
-    for (std::uint32_t b = 0; b < core::kBins; b += kWidth) {
-      W word;
-      V p, m;
-      std::memcpy(&word, words + b, sizeof word);
-      std::memcpy(&p, masses + b, sizeof p);
-      std::memcpy(&m, errors + b, sizeof m);
-      const U wide = __builtin_convertvector(word, U);
-      const auto chosen = [&](V v, int number) {  // v where the bit of the layer is set, else 0
-        const S mask = reinterpret_cast<S>(wide << (31 + number)) < 0;
-        return reinterpret_cast<V>(reinterpret_cast<S>(v) & mask);
-      };
-      if (layer > 0) {
-        const V f = (1.0 - green) + chosen(V{} + 1.0, layer), q = p * f;
-        m = m * (f + off) + p * off + q * 0x1p-50;
-        p = q;
-        std::memcpy(masses + b, &p, sizeof p);
-        std::memcpy(errors + b, &m, sizeof m);
-      }
-      if (layer < layers) {
-        green_mass += chosen(p, layer + 1);
-        green_error += chosen(m, layer + 1);
-        error += m;
-      }
+HEIRMARK_HD_INLINE bool TwoLayers::play(double& rest, float (&factor)[4], float (&off)[4]) {
+  constexpr double kSums = 0x1.2p-21, kRoundings = 1 + 0x1p-14;  // relative: of a mass's sum, eight floats and then doubles; of an error's, floats all the way
+  constexpr double kReference = 0x1p-42;  // absolute: of its sums by halving, in all layers
+  constexpr double kMass = 0x1.2p-23;     // relative: of a factor and of a mass, and the reference's
+  double factors[4] = {1, 1, 1, 1}, offs[4] = {1, 1, 1, 1};
+  for (int bit = 1; bit >= 0; --bit) {
+    double masses[2] = {}, errors[2] = {};
+    for (int kind = 0; kind < 4; ++kind) {
+      masses[kind >> bit & 1] += mass[kind];
+      errors[kind >> bit & 1] += error[kind] * kRoundings;
     }
-    green = sum(green_mass);
-    const double with = sum(green_error), without = sum(error) - with;
-    off = (with < without ? with : without) * (1 + 0x1p-30) + sum(error) * 0x1p-40 + 0x1p-34;
+    for (double& e : errors) e += core::kBins * rest;
+    const double sum = masses[0] + masses[1], red = masses[0] / sum, green = masses[1] / sum, all = errors[0] + errors[1];
+    const double distance = (red * errors[1] + green * errors[0]) / (sum - all) * (1 + 0x1p-30) + red * green * (2 * kSums) + kReference;
+    if (!(all < sum / 4) || !(distance < marks::tournament::kMostDistance<double>)) return false;
+    const marks::tournament::BoundedLayer<double> layer = marks::tournament::bound_layer(red, distance);
+    for (int kind = 0; kind < 4; ++kind) {
+      const double f = layer.factor[kind >> bit & 1], x = layer.off[kind >> bit & 1];
+      error[kind] = f * (error[kind] + x * (mass[kind] + error[kind]));
+      mass[kind] *= f;
+      factors[kind] *= f;
+      offs[kind] *= 1 + x;
+    }
+    rest = rest * 2 * (1 + layer.off[0]) * (1 + layer.off[1]) + kLeastNear;
   }
+  for (int kind = 0; kind < 4; ++kind) {
+    const bool tiny = factors[kind] < static_cast<double>(kLeastFactor);  // its masses are between none and what they would be with the least factor
+    factor[kind] = tiny ? kLeastFactor : static_cast<float>(factors[kind]);
+    off[kind] = static_cast<float>((offs[kind] - 1 + (tiny ? 1 : kMass)) * (1 + 0x1p-20));
+  }
+  return true;
+}
+
+/// tournament::play by bounds (marks/tournament/bounds.hpp), two layers in each passage through the bins.
+template <class L>
+HEIRMARK_HD_INLINE bool play_near_of(float* masses, float* errors, const std::uint32_t* words, int layers, double& rest, float* upper) {
+  using F = typename L::F;
+  constexpr std::uint32_t kRun = 8 * L::kLanes;  // bins whose masses are summed in float32
+  // Layers that are not there have no green bins.
+  alignas(64) std::uint32_t bits[core::kBins];
+  const std::uint32_t mask = layers == 0 ? 0 : 0xFFFFFFFFu << (32 - layers);
+  for (std::uint32_t b = 0; b < core::kBins; ++b) bits[b] = words[b] & mask;
+  float factors[4] = {1, 1, 1, 1}, offs[4] = {};
+  std::uint32_t played = 30;
+  const F least = L::set(kLeastNear);
+  const auto play = [&](std::uint32_t b, const auto& factor, const auto& off, F& p, F& e) {
+    const F x = L::pick(off, bits + b, played);
+    p = L::max(L::mul(L::load(masses + b), L::pick(factor, bits + b, played)), least);
+    e = L::load(errors + b);
+    e = L::add(e, L::mul_add(e, x, x));
+    L::store(masses + b, p);
+  };
+  for (int layer = 0; layer < layers; layer += 2) {
+    const auto shift = static_cast<std::uint32_t>(30 - layer);
+    const auto factor = L::table(factors), off = L::table(offs);
+    typename L::Doubles mass[4] = {L::no_doubles(), L::no_doubles(), L::no_doubles(), L::no_doubles()};
+    F error[4] = {L::set(0.0f), L::set(0.0f), L::set(0.0f), L::set(0.0f)};
+    for (std::uint32_t first = 0; first < core::kBins; first += kRun) {
+      F run[4] = {L::set(0.0f), L::set(0.0f), L::set(0.0f), L::set(0.0f)};
+      for (std::uint32_t b = first; b < first + kRun; b += L::kLanes) {
+        F p, e;
+        play(b, factor, off, p, e);
+        L::store(errors + b, e);
+        const auto quarters = L::quarters(bits + b, shift);
+        L::add_quarters(run, quarters, p);
+        L::add_quarters(error, quarters, L::mul(p, e));
+      }
+      for (int kind = 0; kind < 4; ++kind) mass[kind] = L::add_doubles(mass[kind], run[kind]);
+    }
+    TwoLayers two;
+    for (int kind = 0; kind < 4; ++kind) {
+      two.mass[kind] = L::reduce_doubles(mass[kind]);
+      two.error[kind] = L::reduce_doubles(L::add_doubles(L::no_doubles(), error[kind]));
+    }
+    if (!two.play(rest, factors, offs)) return false;
+    played = shift;
+  }
+  const auto factor = L::table(factors), off = L::table(offs);
+  const F slack = L::set(1 + 0x1p-17f), beside = L::set(static_cast<float>(rest * (1 + 0x1p-20)));  // what rounding took from errors
+  for (std::uint32_t b = 0; b < core::kBins; b += L::kLanes) {
+    F p, e;
+    play(b, factor, off, p, e);
+    e = L::mul(e, slack);
+    L::store(errors + b, e);
+    L::store(upper + b, L::add(L::mul_add(p, e, p), beside));
+  }
+  return true;
 }
 
 template <class L, DType D>
@@ -378,7 +439,10 @@ template <class L> std::uint32_t exact_bin(const RowView& row, double temperatur
 template <class L> void exact_masses(const RowView& row, double temperature, float top, double* masses) { HEIRMARK_BY_DTYPE((exact_masses_of<D>(row, temperature, top, masses))) }
 template <class L> void exact_values(const float* logits, std::uint32_t count, double temperature, float top, double* values) { exact_values_of(logits, count, temperature, top, values); }
 template <class L> void play(double* masses, const std::uint32_t* words, int layers, double* scratch) { marks::tournament::play(masses, words, layers, scratch); }
-template <class L> void play_near(double* masses, double* errors, const std::uint32_t* words, int layers) { play_near_of<L>(masses, errors, words, layers); }
+template <class L> void near(const float* sums, std::uint32_t vocab, float above, double total, float* masses, float* errors) { near_of<L>(sums, vocab, above, total, masses, errors); }
+template <class L> bool play_near(float* masses, float* errors, const std::uint32_t* words, int layers, double& rest, float* upper) {
+  return play_near_of<L>(masses, errors, words, layers, rest, upper);
+}
 template <class L> std::uint32_t collect(const RowView& row, float threshold, float end, std::uint32_t most, std::uint32_t* ids, float* logits) {
   HEIRMARK_BY_DTYPE((collect_from<L, D>(row, threshold, end, most, ids, logits)))
 }
@@ -387,7 +451,7 @@ template <class L> std::uint32_t delegates(const RowView& row, std::uint32_t gro
 
 template <class L>
 constexpr Kernel make_kernel(core::BlocksFunction blocks) {
-  return {blocks, glance<L>, greatest<L>, find<L>, bounds<L>, sums<L>, total_from<L>, boost<L>, front_runner<L>, contenders<L>, exact_bin<L>, exact_values<L>, exact_masses<L>, play<L>, play_near<L>, collect<L>, delegates<L>};
+  return {blocks, glance<L>, greatest<L>, find<L>, bounds<L>, sums<L>, total_from<L>, boost<L>, front_runner<L>, contenders<L>, exact_bin<L>, exact_values<L>, exact_masses<L>, play<L>, near<L>, play_near<L>, collect<L>, delegates<L>};
 }
 
 }  // namespace

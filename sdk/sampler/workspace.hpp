@@ -15,7 +15,9 @@ struct Workspace {
   alignas(64) std::array<std::uint32_t, core::kBins> mark;    ///< words of the window, for greenlist and tournament
   alignas(64) std::array<float, core::kBins> upper;           ///< bounds of the bins' masses
   alignas(64) std::array<double, core::kBins> masses;         ///< exact masses
-  alignas(64) std::array<double, core::kBins> scratch;        ///< of a tournament; bounds of the errors of `masses`
+  alignas(64) std::array<double, core::kBins> scratch;        ///< of an exact tournament
+  alignas(64) std::array<float, core::kBins> near;            ///< masses that are nearly right,
+  alignas(64) std::array<float, core::kBins> errors;          ///< and what each may be off by, relative to itself
   std::array<std::uint16_t, core::kBins> bins;                ///< bins to look at
   std::array<double, kMaxPerBin> inside;                      ///< masses of the tokens of one bin
   std::array<std::uint32_t, 2 * kMaxPerBin> inner;            ///< words of the tokens of one bin

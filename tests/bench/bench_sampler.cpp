@@ -6,6 +6,7 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -101,14 +102,17 @@ void sample(benchmark::State& state, const Profile& profile, SamplingParams para
   const bool wide = dtype == DType::float32;
   const std::byte* data = wide ? reinterpret_cast<const std::byte*>(rows().data()) : reinterpret_cast<const std::byte*>(rows16(dtype).data());
   const std::size_t row_bytes = kVocab * (wide ? sizeof(float) : sizeof(std::uint16_t));
-  std::vector<Sequence> sequences(64, sampler.begin({}, {}));
+  Sequence sequence = sampler.begin({}, {});
   std::size_t steps = 0;
-  std::uint32_t id = 0;
-  for (auto& sequence : sequences) {
+  // Of each row's own: one row again and again gives the same tokens, and a window that was there before is not marked.
+  std::mt19937_64 random(3);
+  const auto begin = [&] {
     RequestId request;
-    std::memcpy(request.bytes.data(), &++id, sizeof id);
-    sequence = sampler.begin(request, {});
-  }
+    std::array<std::uint32_t, 16> prompt;
+    for (auto& byte : request.bytes) byte = static_cast<std::uint8_t>(random());
+    for (auto& token : prompt) token = static_cast<std::uint32_t>(random() % kVocab);
+    return sampler.begin(request, prompt);
+  };
   // In turn through four quarters of the rows, so that no contender finds what another has just read.
   const auto row_of = [&](std::size_t contender) { return data + (memory ? (steps + contender * (kMemoryRows / 4)) % kMemoryRows : 0) * row_bytes; };
   const auto timed = [](std::vector<double>& times, const auto& call) {
@@ -129,7 +133,8 @@ void sample(benchmark::State& state, const Profile& profile, SamplingParams para
   static std::vector<float> scratch(kVocab + 64);
 #endif
   for (auto _ : state) {
-    Row request{&sequences[steps % sequences.size()], params};
+    sequence = begin();
+    Row request{&sequence, params};
     Sampled out;
     timed(marked, [&] {
       if (!sampler.sample({row_of(0), dtype, 1, kVocab}, {&request, 1}, {&out, 1}).ok()) std::abort();

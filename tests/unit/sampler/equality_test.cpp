@@ -1,6 +1,7 @@
 // choose() against the reference: the same token on every row, with every instruction set.
 #include <catch2/catch.hpp>
 
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -137,6 +138,45 @@ TEST_CASE("equal to the reference: many keys on one language model's row") {
       compare(task, values, workspace);
     }
   }
+}
+
+TEST_CASE("equal to the reference: rows one rounding away from another token") {
+  // Between two neighbouring floats of one logit the winner changes: bounds cannot tell which it is, and what decides exactly has to.
+  Random random(20261134);
+  sampler::Workspace workspace(kMaxVocab);
+  std::size_t found = 0;
+  for (std::size_t n = 0; n < 150; ++n) {
+    std::vector<float> row = make_row(random, n % 3 == 0 ? Shape::flat : n % 3 == 1 ? Shape::language : Shape::spike, 4100);
+    RowTask task;
+    task.filter = kFilters[std::array{0u, 1u, 0u, 8u, 5u, 11u}[n % 6]];
+    task.rule = kRules[n % kRules.size()];
+    task.keys = {random_key(random), random_key(random)};
+    const std::size_t token = random() % row.size();
+    const auto winner = [&](float logit) {
+      row[token] = logit;
+      return marks::reference_draw(row, task.filter, task.rule, task.keys).token;
+    };
+    float low = 1, high = 60;  // positive, so that neighbours are neighbouring integers
+    for (float& logit : row) logit += 10;
+    const std::uint32_t first = winner(low);
+    if (winner(high) == first) continue;
+    while (std::nextafter(low, high) < high) {
+      const auto bits = [](float x) { std::uint32_t u = 0; std::memcpy(&u, &x, sizeof u); return u; };
+      const std::uint32_t middle = bits(low) + (bits(high) - bits(low)) / 2;
+      float x = 0;
+      std::memcpy(&x, &middle, sizeof x);
+      (winner(x) == first ? low : high) = x;
+    }
+    ++found;
+    INFO("row " << n);
+    for (const float x : {low, high, std::nextafter(low, 0.0f), std::nextafter(high, 100.0f)}) {
+      row[token] = x;
+      const Stored stored = store(row, DType::float32, 0);
+      task.logits = stored.view();
+      compare(task, row, workspace);
+    }
+  }
+  CHECK(found > 100);
 }
 
 TEST_CASE("half precision and bfloat16 values are exact in float32") {

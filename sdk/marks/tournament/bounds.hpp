@@ -1,0 +1,41 @@
+// A tournament by bounds: what becomes of errors of masses in a layer. With it a tournament is decided from masses that are only nearly right, and rightly.
+//
+// Let r_b be the reference's masses before a layer, p_b ours, of sum S, and q_b = k r_b for some factor k > 0 that is common to all bins. Nobody needs to know k: the
+// race that follows is the same with it. Known is |q_b - p_b| <= m_b; E is the sum of m_b. Bins are green or red by their bit g_b of the layer, and G = sum of p_b g_b / S.
+// The reference's green mass is G' = sum of r_b g_b. Since k = sum of q_b if the reference's masses sum to 1, and the sum of p_b (g_b - G) is 0,
+//   k (G' - G) = sum of q_b (g_b - G) = sum of (q_b - p_b)(g_b - G),   |G' - G| <= D = ((1 - G) (m of green bins) + G (m of red ones)) / (S - E),
+// and more for roundings of either side. The layer multiplies green bins by 2 - G' and red ones by 1 - G', ours by 2 - G and 1 - G. Now k may change from layer to layer:
+//   k (2 - G) / (2 - G'):   q of a green bin is multiplied by 2 - G, as ours is; that of a red one by (1 - G)(1 + x), x = -(G' - G) / ((1 - G)(2 - G'))
+//   k (1 - G) / (1 - G'):   q of a red bin is multiplied by 1 - G, as ours is; that of a green one by (2 - G)(1 + x), x = (G' - G) / ((2 - G)(1 - G'))
+// exactly. So relative errors of one colour stay what they are, and those of the other grow from e to (1 + e)(1 + |x|) - 1. The colour that has more of the mass afterwards is
+// spared, green if G (2 - G) >= 1/2. With G = 1/2 and equal errors, D is half of them, |x| two thirds, and a third of the mass has them: a layer adds a sixth to the
+// errors, thirty layers make them 100 times as great.
+#pragma once
+#include "core/hd.hpp"
+
+namespace heirmark::marks::tournament {
+
+/// D from which on bounds say nothing.
+template <class Real>
+inline constexpr Real kMostDistance = Real{1} / 8;
+
+/// A layer by bounds, red and green: what our masses are multiplied by, and |x|.
+template <class Real>
+struct BoundedLayer {
+  Real factor[2], off[2];
+};
+
+/// red: 1 - G, within roundings that `distance`, which is D, has room for. D < kMostDistance.
+template <class Real>
+HEIRMARK_HD_INLINE BoundedLayer<Real> bound_layer(Real red, Real distance) {
+  constexpr Real kRoundings = 1 + Real{0x1p-18};  // of this function, also in float32
+  // Any G serves that D tells the distance of. One from which red bins are not multiplied by next to nothing, or by nothing, keeps relative errors finite.
+  if (red < distance) {
+    red = distance;
+    distance *= 2;
+  }
+  if (red < Real{0.7f}) return {{red, 1 + red}, {distance / (red * (1 + red - distance)) * kRoundings, 0}};
+  return {{red, 1 + red}, {0, distance / ((1 + red) * (red - distance)) * kRoundings}};
+}
+
+}  // namespace heirmark::marks::tournament
