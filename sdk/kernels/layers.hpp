@@ -1,33 +1,21 @@
 // A tournament's layers by bounds, five at a time: on masses of known error, with the error of every bin beside it.
 //
-// What five layers do to a bin depends on its five bits alone, its pattern, and on the masses of the 32 patterns. So bins are summed by pattern once for
-// five layers, every thread plays them on 32 numbers, and each bin is multiplied by its pattern's factor. How far an error of the sums carries is known for
-// each pattern too, sign and all, so that errors of many bins do not add up as if all had conspired in every layer: where layers bounded one by one make
-// errors 1.5 times as great each, five of these make them about twice as great.
+// What five layers do to a bin depends on its five bits alone, its pattern. So bins are summed by pattern once for five layers, every warp plays them on its 32 lanes by
+// marks/tournament/bounds.hpp, and each bin is multiplied by its pattern's factor. A pattern whose masses sum to P and errors to M has, after a layer that multiplies its
+// masses by f and may be off by a relative x, P f and (M + x (P + M)) f. Layers that a tournament does not have are layers without green bins.
 //
-// Let q_b be the true masses times a factor 1 + eta that nobody knows and nobody needs (a race is the same with it), p_b ours, |q_b - p_b| <= m_b; by
-// pattern P_c = sum of p, d_c = sum of q - p, M_c = sum of m, E = sum of M_c and |sum of P_c - 1|. Layer i of the five has green bits g_i(c), green mass
-//   G_i = sum over c of P_c g_i(c) f_1(c) .. f_(i-1)(c),   f_j(c) = 1 + g_j(c) - G_j,
-// and the true one is G_i - e_i. With K_ij = sum of P_c g_i(c) f_1 .. f_(i-1) / f_j (that factor left out), the first order of e_i is
-//   -L_i,  L_i = sum over c of a_i(c) d_c,   a_i(c) = g_i(c) f_1(c) .. f_(i-1)(c) - G_i - sum over j < i of K_ij a_j(c):
-// the term - G_i is what eta takes back. Beyond first order, with D_j >= |e_j| and D their sum over j < i, products of errors are no more than
-//   T_i = (2^(i-2) D (E + D / 4) + E (|L_i| + 2 E + sum of K_ij r_j)) 17/16   if D <= 1/16,
-// so |e_i + L_i| <= r_i = T_i + roundings + E 2^-10 + sum of K_ij r_j, where E 2^-10 is more than a_i's own roundings carry if no K_ij is above 2, and
-// D_i = sum of |a_i(c)| M_c + r_i. A pattern's factor F(c) = f_1 .. f_5 is off by at most
-//   dF(c) = sum over c' of M_c' |sum over j of X_j(c) a_j(c')| + sum of X_j(c) r_j + 17/4 D^2,   X_j(c) = F(c) / f_j(c), D over all five,
-// and m becomes m (F + dF) + p dF + roundings. Layers that a tournament does not have are layers without green bins: G = 0, f = 1, e = 0.
+// Our masses sum to S, known to be within `away` of 1, and G is their green mass, not divided by S; so D is greater by G |1 - S|, and G |1 - S| and what G is off by is what the
+// next sum is further away than (1 - G) |1 - S|.
 #pragma once
 #include <cstdint>
 
 #include "kernels/batch.hpp"
+#include "marks/tournament/bounds.hpp"
 
 namespace heirmark::kernels {
 
 inline constexpr std::uint32_t kTogether = 5, kPatterns = 1u << kTogether;
-inline constexpr std::uint32_t kParts = kThreads / kPatterns;  ///< threads that share a pattern, each with kPatterns / kParts others
-inline constexpr float kHopeless = 0x1p-7f;     ///< E from which on bounds say nothing
-inline constexpr float kMostCarried = 2.0f;     ///< K_ij
-inline constexpr float kMostGreen = 0x1p-4f;    ///< D
+inline constexpr float kHopeless = 0x1p-4f;  ///< sum of errors from which on bounds say nothing
 
 /// A thread's bins: Bins<D>::local of a row in one slice. Masses in float32 for sums of float32, in double for better ones.
 template <class Real>
@@ -77,137 +65,73 @@ struct LayersMemory {
     Real factor;
     float of_error, of_mass;  ///< what an error is multiplied by, and a mass, to give the next error
   };
-  Sums sums[2];  ///< of these five layers and, being cleared, of the next
-  float carried[kParts][kPatterns];
+  Sums sums[3];  ///< of these five layers; of the last, which somebody may still read; being cleared for the next
   Factor factors[kThreads / 32][kPatterns];  ///< each warp's own
 };
 
-/// Five layers on patterns, as every thread has them.
+/// The bins of a pattern, as some of five layers leave them.
 template <class Real>
-struct Played {
-  Real factor[kTogether][2];            ///< f_j of a bit
-  float green[kTogether];               ///< G_i
-  float carried[kTogether][kTogether];  ///< K_ij, j < i
-  float rest[kTogether];                ///< r_i
-  float off;                            ///< D over all five
-  float error, per_unit;                ///< E; M_c of one unit of Sums::error
-
-  [[nodiscard]] static HEIRMARK_HD_INLINE bool is_green(std::uint32_t pattern, std::uint32_t layer) { return (pattern >> (kTogether - 1 - layer) & 1) != 0; }
-  [[nodiscard]] HEIRMARK_HD_INLINE Real of(std::uint32_t pattern, std::uint32_t layer) const { return is_green(pattern, layer) ? factor[layer][1] : factor[layer][0]; }
-  /// a_1 .. a_5 of a pattern.
-  HEIRMARK_HD_INLINE void along(std::uint32_t pattern, float (&a)[kTogether]) const {
-    float before = 1;
-    HEIRMARK_UNROLL(32)
-    for (std::uint32_t i = 0; i < kTogether; ++i) {
-      a[i] = (is_green(pattern, i) ? before : 0.0f) - green[i];
-      HEIRMARK_UNROLL(32)
-      for (std::uint32_t j = 0; j < i; ++j) a[i] -= carried[i][j] * a[j];
-      before *= static_cast<float>(of(pattern, i));
-    }
-  }
-  /// X_1 .. X_5 of a pattern.
-  HEIRMARK_HD_INLINE void without(std::uint32_t pattern, float (&x)[kTogether]) const {
-    float f[kTogether], before = 1, behind = 1;
-    HEIRMARK_UNROLL(32)
-    for (std::uint32_t i = 0; i < kTogether; ++i) {
-      f[i] = static_cast<float>(of(pattern, i));
-      x[i] = before;
-      before *= f[i];
-    }
-    HEIRMARK_UNROLL(32)
-    for (std::uint32_t i = kTogether; i-- > 0;) {
-      x[i] *= behind;
-      behind *= f[i];
-    }
-  }
+struct Pattern {
+  Real mass, factor;  ///< their sum; what each was multiplied by
+  float error, off;   ///< the sum of their errors; what each may be off by, relative, beside its error
 };
 
-/// Plays five layers on the sums of patterns, thread t with pattern t % 32, so that a warp has all. `scale`: units of Sums::error in 1. False: bounds say
-/// nothing any more.
+/// Plays five layers on the sums of patterns, thread t with pattern t % 32, so that a warp has all. `scale`: units of Sums::error in 1; `errors`: afterwards the sum of all
+/// errors. False: bounds say nothing any more.
 template <class Real, class X>
-HEIRMARK_HD_INLINE bool play_patterns(X& x, const typename LayersMemory<Real>::Sums& sums, float scale, Played<Real>& out) {
+HEIRMARK_HD_INLINE bool play_patterns(X& x, const typename LayersMemory<Real>::Sums& sums, float scale, typename X::template State<Pattern<Real>>& own, float& errors) {
   using U = Units<Real>;
   constexpr std::uint32_t kWords = U::kWords;
-  constexpr float kCarriedUnit = 0x1p-27f;  // a K_ij is 8 at most: no layer makes the sum of masses more than twice as great
-  struct Own {
-    Real mass;              ///< P_c f_1 .. f_(i-1)
-    float less[kTogether];  ///< the same without f_j
-  };
-  typename X::template State<Own> own;
-  typename X::template State<Words<kWords + 1>> known;
+  constexpr float kOver = 1 + 0x1p-12f;  // of errors, for their own roundings in float32
+  const float per_unit = kOver / scale;
+  typename X::template State<Words<kWords + 1>> part;
   x.each([&](unsigned t) {
     std::uint32_t words[kWords];
     HEIRMARK_UNROLL(32)
-    for (std::uint32_t w = 0; w < kWords; ++w) known[t].n[w] = words[w] = sums.mass[w][t % kPatterns];
-    known[t].n[kWords] = sums.error[t % kPatterns];
-    own[t].mass = U::join(words);
+    for (std::uint32_t w = 0; w < kWords; ++w) part[t].n[w] = words[w] = sums.mass[w][t % kPatterns];
+    part[t].n[kWords] = sums.error[t % kPatterns];
+    own[t] = {U::join(words), 1, static_cast<float>(part[t].n[kWords]) * per_unit, 0};
   });
-  const Words<kWords + 1> all = x.sum_warp(known);
-  typename X::template State<Words<kWords + kTogether - 1>> part;
+  Words<kWords + 1> sum = x.sum_warp(part);
+  float away = U::away(sum.n);
+  errors = static_cast<float>(sum.n[kWords]) * per_unit * kOver;
   HEIRMARK_UNROLL(32)
   for (std::uint32_t i = 0; i < kTogether; ++i) {
+    if (!(errors < kHopeless)) return false;
+    const float units = 0x1p28f * x.reciprocal(errors);  // no pattern has more than all
+    const auto is_green = [&](unsigned t) { return (t >> (kTogether - 1 - i) & 1) != 0; };
     x.each([&](unsigned t) {
-      const bool green = out.is_green(t % kPatterns, i);
       std::uint32_t words[kWords];
-      U::split(green ? own[t].mass : 0, words);
+      U::split(is_green(t) ? own[t].mass : 0, words);
       HEIRMARK_UNROLL(32)
       for (std::uint32_t w = 0; w < kWords; ++w) part[t].n[w] = words[w];
-      HEIRMARK_UNROLL(32)
-      for (std::uint32_t j = 0; j + 1 < kTogether; ++j) part[t].n[kWords + j] = j < i && green ? static_cast<std::uint32_t>(own[t].less[j] * (1 / kCarriedUnit) + 0.5f) : 0;
+      part[t].n[kWords] = is_green(t) ? static_cast<std::uint32_t>(own[t].error * units) + 1 : 0;
     });
-    const Words<kWords + kTogether - 1> sum = x.sum_warp(part, kWords + i);
+    sum = x.sum_warp(part);
     std::uint32_t words[kWords];
     HEIRMARK_UNROLL(32)
     for (std::uint32_t w = 0; w < kWords; ++w) words[w] = sum.n[w];
-    const Real green = U::join(words);
-    out.green[i] = static_cast<float>(green);
-    out.factor[i][0] = 1 - green;
-    out.factor[i][1] = 2 - green;
-    HEIRMARK_UNROLL(32)
-    for (std::uint32_t j = 0; j < i; ++j) out.carried[i][j] = static_cast<float>(sum.n[kWords + j]) * kCarriedUnit;
+    const Real green = U::join(words), red = 1 - green;
+    const auto g = static_cast<float>(green), r = static_cast<float>(red);
+    const float error_green = static_cast<float>(sum.n[kWords]) * (errors * 0x1p-28f), error_red = larger(errors - error_green, 0.0f) + errors * (kOver - 1);
+    // Roundings: of each pattern's mass, one of its sum and two a layer; half a unit of each; and the reference's, whose masses sum to 1 within 2^-44.
+    const float rounding = g * (static_cast<float>(2 + 2 * i) * U::kRounding) + 16 * U::kUnit;
+    const float distance = (r * error_green + g * error_red + g * away + rounding) * x.reciprocal(1 - away - errors) * kOver + 0x1p-42f;
+    if (!(distance < marks::tournament::kMostDistance<float>)) return false;
+    const auto layer = marks::tournament::bound_layer(red, distance, [&](float f) { return x.reciprocal(f); });
     x.each([&](unsigned t) {
-      const Real f = out.of(t % kPatterns, i);
-      HEIRMARK_UNROLL(32)
-      for (std::uint32_t j = 0; j < i; ++j) own[t].less[j] *= static_cast<float>(f);
-      own[t].less[i] = static_cast<float>(own[t].mass);
+      const Real f = is_green(t) ? layer.factor[1] : layer.factor[0];
+      const float off = is_green(t) ? layer.off[1] : layer.off[0];
+      own[t].error = static_cast<float>(f) * (own[t].error + off * (static_cast<float>(own[t].mass) + own[t].error));
+      own[t].off += off * (1 + own[t].off);
       own[t].mass *= f;
+      own[t].factor *= f;
     });
+    const auto kept = static_cast<float>(layer.factor[0]);
+    errors = (kept * (error_red + layer.off[0] * (r + away + rounding + error_red)) + (1 + kept) * (error_green + layer.off[1] * (g + rounding + error_green))) * kOver;
+    away = away * kept + rounding + (kept - r);
   }
-  out.per_unit = 1 / scale;
-  constexpr float kShrink = 0x1p-8f, kMost = 255;  // units of all patterns are together below 2^30; no |a_i| is above 146 if no K_ij is above 2
-  typename X::template State<Words<kTogether>> sizes;
-  x.each([&](unsigned t) {
-    float a[kTogether];
-    out.along(t % kPatterns, a);
-    const float few = static_cast<float>(known[t].n[kWords]) * kShrink;
-    HEIRMARK_UNROLL(32)
-    for (std::uint32_t i = 0; i < kTogether; ++i) {
-      const float size = a[i] < 0 ? -a[i] : a[i];
-      sizes[t].n[i] = static_cast<std::uint32_t>((size < kMost ? size : kMost) * few) + 1;
-    }
-  });
-  const Words<kTogether> size = x.sum_warp(sizes);
-  const float away = U::away(all.n), error = static_cast<float>(all.n[kWords]) * out.per_unit + away;
-  out.error = error;
-  bool good = error < kHopeless;
-  float off = 0, twice = 0.5f;  // 2^(i-2)
-  HEIRMARK_UNROLL(32)
-  for (std::uint32_t i = 0; i < kTogether; ++i) {
-    float before = 0;
-    HEIRMARK_UNROLL(32)
-    for (std::uint32_t j = 0; j < i; ++j) {
-      good = good && out.carried[i][j] <= kMostCarried;
-      before += out.carried[i][j] * out.rest[j];
-    }
-    const float along = static_cast<float>(size.n[i]) * (out.per_unit / kShrink);
-    const float products = (twice * off * (error + 0.25f * off) + error * (along + 2 * error + before)) * 1.0625f;
-    // Roundings of a pattern's mass: one of its sum and one a layer; of the sum of masses: 24 units and one; of f.
-    out.rest[i] = products + static_cast<float>(4 + i) * U::kRounding + away + error * 0x1p-10f + before;
-    off += along + out.rest[i];
-    twice *= 2;
-  }
-  out.off = off;
-  return good && off < kMostGreen;
+  return true;
 }
 
 /// All layers. `errors` is no less than the sum of all m. False: the errors have grown beyond use.
@@ -225,12 +149,13 @@ HEIRMARK_HD_INLINE bool play_layers(X& x, int layers, float errors, const std::u
   };
   x.each([&](unsigned t) {
     clear(t, memory.sums[0]);
+    clear(t, memory.sums[1]);
     for (std::uint32_t i = 0; i < kBinsPerThread; ++i) own[t].word[i] = mark[Bins<D>::local(Shape{}, t, i)] & mask;
   });
   x.sync();
   unsigned turn = 0;
-  for (int first = 0; first < layers; first += static_cast<int>(kTogether), turn ^= 1) {
-    if (!(errors < 1)) return false;
+  for (int first = 0; first < layers; first += static_cast<int>(kTogether)) {
+    if (!(errors < kHopeless)) return false;
     Sums& sums = memory.sums[turn];
     constexpr float kSplit = U::kUnit;  // by which a bin's units may be wrong; half of one and a rounding
     const float scale = 0x1p30f / (errors + static_cast<float>(core::kBins) * kSplit);
@@ -245,39 +170,14 @@ HEIRMARK_HD_INLINE bool play_layers(X& x, int layers, float errors, const std::u
       }
     });
     x.sync();
-    Played<Real> played;
-    if (!play_patterns(x, sums, scale, played)) return false;
-    constexpr std::uint32_t kOthers = kPatterns / kParts;
+    typename X::template State<Pattern<Real>> played;
+    if (!play_patterns<Real>(x, sums, scale, played, errors)) return false;
+    turn = turn == 2 ? 0 : turn + 1;
     x.each([&](unsigned t) {
-      clear(t, memory.sums[turn ^ 1]);
-      float without[kTogether], sum = 0;
-      played.without(t % kPatterns, without);
-      HEIRMARK_UNROLL(32)
-      for (std::uint32_t k = 0; k < kOthers; ++k) {
-        const std::uint32_t other = t / kPatterns * kOthers + k;
-        float a[kTogether], along = 0;
-        played.along(other, a);
-        HEIRMARK_UNROLL(32)
-        for (std::uint32_t j = 0; j < kTogether; ++j) along += without[j] * a[j];
-        sum += (along < 0 ? -along : along) * static_cast<float>(sums.error[other]);
-      }
-      memory.carried[t / kPatterns][t % kPatterns] = sum;
-    });
-    x.sync();
-    x.each([&](unsigned t) {
-      const std::uint32_t pattern = t % kPatterns;
-      float carried = 0, without[kTogether];
-      for (std::uint32_t part = 0; part < kParts; ++part) carried += memory.carried[part][pattern];
-      played.without(pattern, without);
-      float off = carried * played.per_unit + 4.25f * played.off * played.off;
-      Real factor = 1;
-      HEIRMARK_UNROLL(32)
-      for (std::uint32_t j = 0; j < kTogether; ++j) {
-        off += without[j] * played.rest[j];
-        factor *= played.of(pattern, j);
-      }
-      const auto few = static_cast<float>(factor);
-      memory.factors[t / 32][pattern] = {factor, (few + off) * (1 + 0x1p-12f), (off + few * (6 * U::kRounding)) * (1 + 0x1p-12f)};
+      clear(t, memory.sums[turn == 2 ? 0 : turn + 1]);  // read before the last x.sync(), written after the next
+      // Roundings of a bin's mass: of five factors, of their product, and one.
+      const auto factor = static_cast<float>(played[t].factor), off = factor * (played[t].off + 11 * U::kRounding);
+      memory.factors[t / 32][t % kPatterns] = {played[t].factor, (factor + off) * (1 + 0x1p-12f), off * (1 + 0x1p-12f)};
     });
     x.sync_warp();
     x.each([&](unsigned t) {
@@ -288,8 +188,7 @@ HEIRMARK_HD_INLINE bool play_layers(X& x, int layers, float errors, const std::u
         own[t].word[i] <<= kTogether;
       }
     });
-    // No factor is above 32, none is off by more than 16 D + 17/4 D^2, and all masses are together below 1 + 2^-7.
-    errors = (33 * played.error + 18 * played.off + 200 * U::kRounding) * 1.0625f + 0x1p-80f;
+    errors = errors * (1 + 0x1p-10f) + 12 * U::kRounding + 0x1p-80f;
   }
   return true;
 }

@@ -132,7 +132,9 @@ HEIRMARK_HD_COLD std::uint32_t near_again(X& x, const RowData<D>& row, const Exp
   typename X::template State<Near<double>> near;
   near_of_row(x, row, exponential, greatest, slope, near);
   const float errors = near_normalise<double>(x, near);
-  return play_again<D>(x, layers, errors, mark, near, memory) ? near_race<D, double>(x, noise, near) : kUndecided;
+  if (play_again<D>(x, layers, errors, mark, near, memory)) return near_race<D, double>(x, noise, near);
+  x.sync();  // somebody may still read `memory`
+  return kUndecided;
 }
 
 /// The bin that wins a row's tournament, kUndecided if bounds do not say. sum_of(b): the pass's sum of bin b in units of the row's greatest logit; they may lie in

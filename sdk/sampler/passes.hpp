@@ -307,7 +307,7 @@ HEIRMARK_HD_INLINE bool TwoLayers::play(double& rest, float (&factor)[4], float 
     const double sum = masses[0] + masses[1], red = masses[0] / sum, green = masses[1] / sum, all = errors[0] + errors[1];
     const double distance = (red * errors[1] + green * errors[0]) / (sum - all) * (1 + 0x1p-30) + red * green * (2 * kSums) + kReference;
     if (!(all < sum / 4) || !(distance < marks::tournament::kMostDistance<double>)) return false;
-    const marks::tournament::BoundedLayer<double> layer = marks::tournament::bound_layer(red, distance);
+    const auto layer = marks::tournament::bound_layer(red, distance, [](double f) { return 1 / f; });
     for (int kind = 0; kind < 4; ++kind) {
       const double f = layer.factor[kind >> bit & 1], x = layer.off[kind >> bit & 1];
       error[kind] = f * (error[kind] + x * (mass[kind] + error[kind]));

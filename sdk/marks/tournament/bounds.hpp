@@ -20,22 +20,25 @@ template <class Real>
 inline constexpr Real kMostDistance = Real{1} / 8;
 
 /// A layer by bounds, red and green: what our masses are multiplied by, and |x|.
-template <class Real>
+template <class Real, class Off>
 struct BoundedLayer {
-  Real factor[2], off[2];
+  Real factor[2];
+  Off off[2];
 };
 
-/// red: 1 - G, within roundings that `distance`, which is D, has room for. D < kMostDistance.
-template <class Real>
-HEIRMARK_HD_INLINE BoundedLayer<Real> bound_layer(Real red, Real distance) {
-  constexpr Real kRoundings = 1 + Real{0x1p-18};  // of this function, also in float32
+/// red: 1 - G, within roundings that `distance`, which is D, has room for. D < kMostDistance. reciprocal(f): 1 / f within 2^-22.
+template <class Real, class Off, class Reciprocal>
+HEIRMARK_HD_INLINE BoundedLayer<Real, Off> bound_layer(Real red, Off distance, const Reciprocal& reciprocal) {
+  constexpr Off kRoundings = 1 + Off{0x1p-18};  // of this function, also in float32
   // Any G serves that D tells the distance of. One from which red bins are not multiplied by next to nothing, or by nothing, keeps relative errors finite.
-  if (red < distance) {
-    red = distance;
+  if (red < static_cast<Real>(distance)) {
+    red = static_cast<Real>(distance);
     distance *= 2;
   }
-  if (red < Real{0.7f}) return {{red, 1 + red}, {distance / (red * (1 + red - distance)) * kRoundings, 0}};
-  return {{red, 1 + red}, {0, distance / ((1 + red) * (red - distance)) * kRoundings}};
+  const auto r = static_cast<Off>(red);
+  const bool green_spared = r < Off{0.7f};
+  const Off off = distance * reciprocal(green_spared ? r * (1 + r - distance) : (1 + r) * (r - distance)) * kRoundings;
+  return {{red, 1 + red}, {green_spared ? off : 0, green_spared ? 0 : off}};
 }
 
 }  // namespace heirmark::marks::tournament
