@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include <heirmark/audit.hpp>
+#include <heirmark/io.hpp>
 #include <heirmark/keys.hpp>
 
 #include "audit/case.hpp"
@@ -21,6 +22,21 @@ Result<std::string> random_id() {
   std::array<std::uint8_t, 8> bytes{};
   if (auto drawn = crypto::random_bytes(bytes); !drawn) return drawn.error();
   return crypto::hex_encode(bytes);
+}
+
+// prompts.jsonl from any token file: each text is a prompt.
+Result<std::string> prompt_lines(const fs::path& file, std::uint32_t vocab) {
+  const auto texts = read_token_file(file, vocab);
+  if (!texts) return texts.error();
+  std::string lines;
+  for (std::size_t i = 0; i < texts->size(); ++i) {
+    const std::size_t tokens = (*texts)[i].tokens.size();
+    if (tokens == 0 || tokens > kMaxVocab)
+      return Error{ErrorCode::bad_input, file.string() + ":" + std::to_string(i + 1) + ": " + std::to_string(tokens) + " tokens; a prompt has 1 to " + std::to_string(kMaxVocab)};
+    lines += audit::prompt_line((*texts)[i].tokens);
+  }
+  if (lines.empty()) return Error{ErrorCode::bad_input, file.string() + ": no prompt"};
+  return lines;
 }
 
 // All files under a temporary name beside the folder, then one rename: a case is there whole or not at all.
@@ -85,14 +101,10 @@ Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& 
       channel.decoys = static_cast<std::uint32_t>(std::min<std::uint64_t>(channel.decoys, plan.family_size > plan.controls ? plan.family_size - plan.controls - 1 : 0));
   if (plan.find(Channel::c1) != nullptr) {
     if (request.prompts.empty()) return Error{ErrorCode::usage, "c1 needs a file of prompts"};
-    const auto bytes = read(request.prompts);
-    if (!bytes) return bytes.error();
-    const auto prompts = audit::read_token_file(*bytes, request.prompts.string(), suspect->vocab);
-    if (!prompts) return prompts.error();
-    std::string lines;
-    for (const auto& prompt : *prompts) lines += audit::prompt_line(prompt);
-    plan.prompts = audit::digest(lines);
-    files.push_back({"prompts.jsonl", std::move(lines)});
+    const auto lines = prompt_lines(request.prompts, suspect->vocab);
+    if (!lines) return lines.error();
+    plan.prompts = audit::digest(*lines);
+    files.push_back({"prompts.jsonl", *lines});
   } else if (!request.prompts.empty()) {
     return Error{ErrorCode::usage, "prompts are given, but no channel uses them"};
   }

@@ -205,22 +205,6 @@ Result<std::vector<std::vector<TokenId>>> parse_prompts(std::string_view bytes, 
 
 std::string prompt_line(std::span<const TokenId> prompt) { return fields::line(fields::object({{"tokens", numbers(prompt)}})); }
 
-Result<std::vector<std::vector<TokenId>>> read_token_file(std::string_view bytes, std::string_view file, std::uint32_t vocab) {
-  std::vector<std::vector<TokenId>> out;
-  std::string complete(bytes);
-  if (!complete.empty() && complete.back() != '\n') complete += '\n';
-  auto read = each_line(complete, file, [&](std::uint64_t, std::string_view line) -> Result<void> {
-    const auto value = fields::parse_lenient(line);
-    if (!value) return value.error();
-    Fields in(*value, "");
-    out.push_back(in.tokens("tokens", 1, kMaxVocab, vocab));
-    return in.finish_open();
-  });
-  if (!read) return read.error();
-  if (out.empty()) return Error{ErrorCode::bad_input, std::string(file) + ": no prompt"};
-  return out;
-}
-
 std::string text_line(std::uint64_t i, std::span<const TokenId> prompt, std::span<const TokenId> generated) {
   std::vector<TokenId> tokens(prompt.begin(), prompt.end());
   tokens.insert(tokens.end(), generated.begin(), generated.end());

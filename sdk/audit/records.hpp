@@ -18,8 +18,6 @@ Result<void> each_line(std::string_view bytes, std::string_view file, const std:
 /// prompts.jsonl, canonical.
 [[nodiscard]] Result<std::vector<std::vector<TokenId>>> parse_prompts(std::string_view bytes, std::uint32_t vocab);
 [[nodiscard]] std::string prompt_line(std::span<const TokenId> prompt);
-/// Any token file (scoring.md): its `tokens`, whatever else it holds.
-[[nodiscard]] Result<std::vector<std::vector<TokenId>>> read_token_file(std::string_view bytes, std::string_view file, std::uint32_t vocab);
 
 /// transcript/c1.jsonl: the text of one line, checked against what the plan asked for.
 [[nodiscard]] std::string text_line(std::uint64_t i, std::span<const TokenId> prompt, std::span<const TokenId> generated);

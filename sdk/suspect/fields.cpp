@@ -1,6 +1,7 @@
 #include "suspect/fields.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/text.hpp"
 
@@ -211,6 +212,7 @@ Result<void> check_position(const ScoredPosition& position, std::uint32_t sample
   if (position.top.size() > top || (top > 0 && position.top.empty()))
     return bad(std::to_string(position.top.size()) + " listed tokens, not " + (top == 0 ? "0" : "1 to " + std::to_string(top)));
   std::vector<TokenId> tokens;
+  double sum = 0;
   for (const TokenId token : position.samples)
     if (token >= vocab) return bad("sample " + std::to_string(token) + " is not below the vocabulary's " + std::to_string(vocab));
   for (std::size_t i = 0; i < position.top.size(); ++i) {
@@ -219,9 +221,11 @@ Result<void> check_position(const ScoredPosition& position, std::uint32_t sample
     if (entry.nlp > 0x7FFFFFFFu) return bad("nlp " + std::to_string(entry.nlp) + " is not below 2^31");
     if (i > 0 && entry.nlp < position.top[i - 1].nlp) return bad("the listed tokens are not in the order of their probability");
     tokens.push_back(entry.token);
+    sum += std::exp(-static_cast<double>(entry.nlp) / 1e6);
   }
   std::sort(tokens.begin(), tokens.end());
   if (std::adjacent_find(tokens.begin(), tokens.end()) != tokens.end()) return bad("a token is listed twice");
+  if (sum > 1.001) return bad("the probabilities sum to " + std::to_string(sum));
   return {};
 }
 

@@ -1,7 +1,6 @@
 #include <heirmark/suspect.hpp>
 
 #include <algorithm>
-#include <cmath>
 
 #include "suspect/fields.hpp"
 
@@ -97,9 +96,6 @@ Result<std::vector<ScoredPosition>> Suspect::score(const ScoreRequest& request) 
   for (std::size_t t = 0; t < positions; ++t) {
     const std::string where = "position " + std::to_string(t) + ": ";
     if (auto checked = fields::check_position((*reply)[t], request.samples, request.top, about->vocab); !checked) return bad_reply(where + checked.error().message);
-    double sum = 0;
-    for (const ScoredToken& entry : (*reply)[t].top) sum += std::exp(-static_cast<double>(entry.nlp) / 1e6);
-    if (sum > 1.001) return bad_reply(where + "the probabilities sum to " + std::to_string(sum));
   }
   return reply;
 }

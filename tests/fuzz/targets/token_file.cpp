@@ -3,7 +3,6 @@
 
 #include <heirmark/io.hpp>
 
-#include "audit/records.hpp"
 #include "fuzz.hpp"
 #include "opening.hpp"
 
@@ -13,11 +12,7 @@ FUZZ_TARGET(token_file) {
   static const fuzz::Scratch scratch;
   const auto rule = static_cast<CountRule>(input.byte() % 3);
   const Opening& opening = fuzz::opening(input.byte());
-  const std::string_view bytes = input.rest();
-  const auto path = scratch.write("t.jsonl", bytes);
-
-  const auto prompts = audit::read_token_file(bytes, "t.jsonl", kMaxVocab);
-  if (!prompts) fuzz::check_error(prompts.error(), "t.jsonl");
+  const auto path = scratch.write("t.jsonl", input.rest());
 
   const auto texts = read_token_file(path);
   if (!texts) return fuzz::check_error(texts.error(), "t.jsonl:");

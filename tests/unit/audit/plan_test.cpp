@@ -46,6 +46,28 @@ TEST_CASE("make_plan writes a folder that a person can look through") {
   CHECK(second->plan_id != plan->plan_id);
 }
 
+TEST_CASE("prompts come from any token file") {
+  const world::World w({.responses = 5, .tokens = 3});
+  world::Folder folder;
+  PlanRequest request = w.request(folder.path(), {world::c1(1'000'000, 4, 6, 15)});
+  const auto plan_of = [&](const std::string& bytes, const std::string& name) {
+    REQUIRE(files::write_atomic(request.prompts, bytes).ok());
+    return make_plan(request, folder.path() / name);
+  };
+  // What a reader of token files ignores, it ignores here too.
+  const auto plan = plan_of("{\"tokens\": [1, 2], \"note\": 0.5, \"x\": 1e999, \"note\": 1}\r\n{\"prompt_tokens\":1,\"tokens\":[3]}\n\n", "case");
+  if (!plan.ok()) FAIL(plan.error().message);
+  CHECK(files::read(folder.path() / "case/prompts.jsonl", 1000).value() == "{\"tokens\":[1,2]}\n{\"tokens\":[3]}\n");
+  // And what it refuses is refused.
+  for (const char* line : {"{\"tokens\":[1,2],\"prompt_tokens\":9}", "{\"tokens\":[1,2],\"prompt_tokens\":\"x\"}", "{\"tokens\":[]}", "{\"tokens\":[1048576]}"}) {
+    const auto refused = plan_of(std::string("{\"tokens\":[1]}\n") + line + "\n", "none");
+    INFO(line);
+    REQUIRE(!refused.ok());
+    CHECK(refused.error().code == ErrorCode::bad_input);
+    CHECK(refused.error().message.find("prompts-in.jsonl:2") != std::string::npos);
+  }
+}
+
 TEST_CASE("a plan that cannot work is refused and leaves nothing behind") {
   const world::World w({.responses = 5, .tokens = 3});
   world::Folder folder;

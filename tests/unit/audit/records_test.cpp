@@ -83,12 +83,10 @@ TEST_CASE("a ledger line that no reader would accept is not written") {
   CHECK(!ledger_line(response, 0, "2026-11-02T00:00:00Z").ok());
 }
 
-TEST_CASE("prompts come from any token file and are kept in one form") {
-  const auto prompts = audit::read_token_file("{\"tokens\": [1, 2], \"note\": 0.5}\n{\"prompt_tokens\":1,\"tokens\":[3]}", "p", 10);
-  if (!prompts.ok()) FAIL(prompts.error().message);
-  const std::string kept = audit::prompt_line((*prompts)[0]) + audit::prompt_line((*prompts)[1]);
+TEST_CASE("prompts are kept in one form") {
+  const std::string kept = audit::prompt_line(std::vector<TokenId>{1, 2}) + audit::prompt_line(std::vector<TokenId>{3});
   CHECK(kept == "{\"tokens\":[1,2]}\n{\"tokens\":[3]}\n");
-  CHECK(audit::parse_prompts(kept, 10).value() == *prompts);
+  CHECK(audit::parse_prompts(kept, 10).value() == std::vector<std::vector<TokenId>>{{1, 2}, {3}});
   CHECK(!audit::parse_prompts("", 10).ok());
   CHECK(!audit::parse_prompts("{\"tokens\":[]}\n", 10).ok());
   CHECK(!audit::parse_prompts("{\"tokens\":[10]}\n", 10).ok());
@@ -112,7 +110,7 @@ TEST_CASE("a line of c1 answers its query and no other") {
 }
 
 TEST_CASE("a line of issued answers its query and no other") {
-  const std::vector<ScoredPosition> positions{{{{4, 100}, {5, 200}}, {4}}, {{{1, 0}}, {9}}};
+  const std::vector<ScoredPosition> positions{{{{4, 700000}, {5, 800000}}, {4}}, {{{1, 0}}, {9}}};
   const std::string line = audit::issued_line(3, positions);
   const auto read = [&](const std::string& bytes, std::uint64_t response, std::size_t count, std::uint32_t samples, std::uint32_t top, std::uint32_t vocab) {
     return audit::parse_issued_line(std::string_view(bytes).substr(0, bytes.size() - 1), response, count, samples, top, vocab);
@@ -123,9 +121,13 @@ TEST_CASE("a line of issued answers its query and no other") {
   CHECK(!read(line, 3, 2, 2, 2, 10).ok());
   CHECK(!read(line, 3, 2, 1, 1, 10).ok());
   CHECK(!read(line, 3, 2, 1, 2, 9).ok());
-  const std::vector<ScoredPosition> unsorted{{{{4, 200}, {5, 100}}, {4}}};
+  // Two tokens of probability 0.6 are more than there can be.
+  std::vector<ScoredPosition> impossible = positions;
+  impossible[0].top = {{4, 510826}, {5, 510826}};
+  CHECK(read(audit::issued_line(3, impossible), 3, 2, 1, 2, 10).error().message.find("sum to 1.2") != std::string::npos);
+  const std::vector<ScoredPosition> unsorted{{{{4, 800000}, {5, 700000}}, {4}}};
   CHECK(!read(audit::issued_line(3, unsorted), 3, 1, 1, 2, 10).ok());
-  const std::vector<ScoredPosition> twice{{{{4, 100}, {4, 200}}, {4}}};
+  const std::vector<ScoredPosition> twice{{{{4, 700000}, {4, 800000}}, {4}}};
   CHECK(!read(audit::issued_line(3, twice), 3, 1, 1, 2, 10).ok());
 }
 
