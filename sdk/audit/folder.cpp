@@ -39,8 +39,8 @@ Result<std::string> prompt_lines(const fs::path& file, std::uint32_t vocab) {
   return lines;
 }
 
-// All files under a temporary name beside the folder, then one rename: a case is there whole or not at all.
-Result<void> write_folder(const fs::path& folder, const std::vector<NewFile>& files) {
+// All files under a temporary name beside the folder, then one rename: a case is there whole, and signed, or not at all.
+Result<void> write_folder(const fs::path& folder, const std::vector<NewFile>& files, const std::function<Result<void>(const fs::path&)>& sign) {
   std::error_code code;
   if (fs::exists(folder, code) && !(fs::is_directory(folder, code) && fs::is_empty(folder, code)))
     return Error{ErrorCode::usage, folder.string() + " is there already; a plan is never overwritten"};
@@ -58,13 +58,20 @@ Result<void> write_folder(const fs::path& folder, const std::vector<NewFile>& fi
       if (code) return files::failure(target, code.value(), files::Access::write);
       if (auto done = files::write_atomic(path, file.bytes); !done) return done;
     }
+    if (sign)
+      if (auto done = sign(temporary); !done) return done;
     fs::rename(temporary, target, code);
     if (code) return files::failure(folder, code.value(), files::Access::write);
     return {};
   };
   auto done = write();
-  if (!done) fs::remove_all(temporary, code);
-  return done;
+  if (done) return done;
+  fs::remove_all(temporary, code);
+  // The temporary name means nothing to whoever reads the message.
+  Error error = done.error();
+  for (std::size_t at = 0; (at = error.message.find(temporary.string(), at)) != std::string::npos; at += folder.string().size())
+    error.message.replace(at, temporary.string().size(), folder.string());
+  return error;
 }
 }  // namespace
 
@@ -134,7 +141,7 @@ Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& 
     files.push_back({name, std::move(bytes).value()});
   }
   files.push_back({"plan.json", plan.bytes()});
-  if (auto done = write_folder(folder, files); !done) return done.error();
+  if (auto done = write_folder(folder, files, request.sign); !done) return done.error();
   return plan;
 }
 

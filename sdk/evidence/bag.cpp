@@ -114,6 +114,11 @@ bool belongs(std::string_view path, const Plan& plan) {
   return true;
 }
 
+bool exists_at(Stage stage, std::string_view path) {
+  if (path == "opening.json" || path == "verdict.json" || path == statement_file(Object::verdict)) return false;
+  return stage == Stage::sealed || (!path.starts_with("transcript") && path != statement_file(Object::transcript));
+}
+
 std::string manifest(const Files& files) {
   std::string out;
   for (const auto& [path, bytes] : files)
@@ -186,6 +191,19 @@ Result<VerifyReport> verify_bag(const std::filesystem::path& bag, const VerifyOp
   const auto files = evidence::read_bag(bag, options, report.checks);
   if (!files) return files.error();
   if (auto done = evidence::verify_files(*files, options, report); !done) return done.error();
+  return report;
+}
+
+Result<VerifyReport> check_case(const std::filesystem::path& folder, Stage stage) {
+  evidence::Files files;
+  for (const auto& file : evidence::payload_files()) {
+    if (!evidence::exists_at(stage, file.path) || files::is_missing(folder / file.path)) continue;
+    auto bytes = files::read(folder / file.path, audit::kMaxFile);
+    if (!bytes) return bytes.error();
+    files["data/" + file.path] = std::move(bytes).value();
+  }
+  VerifyReport report;
+  if (auto done = evidence::check_files_at(stage, files, report); !done) return done.error();
   return report;
 }
 

@@ -31,5 +31,9 @@ inline constexpr std::string_view kBagit = "BagIt-Version: 1.0\nTag-File-Charact
 
 /// Verifies a bag that was read; `report` already holds what reading found.
 [[nodiscard]] Result<void> verify_files(const Files& files, const VerifyOptions& options, VerifyReport& report);
+/// check_case on files that were read, as they will lie in the bag.
+[[nodiscard]] Result<void> check_files_at(Stage stage, const Files& files, VerifyReport& report);
+/// Does this file of a case's folder exist by then?
+[[nodiscard]] bool exists_at(Stage stage, std::string_view path);
 
 }  // namespace heirmark::evidence

@@ -138,6 +138,15 @@ Result<std::string> make_statement(Object object, std::string_view bytes, const 
        {"signatures", fields::array({fields::object({{"keyid", fields::text(key->key_id())}, {"sig", fields::text(crypto::base64_encode(*signature))}})})}}));
 }
 
+Result<void> check_signer(const std::filesystem::path& folder, Object object, const Signer& signer) {
+  const fs::path key = folder / evidence::key_file(object_role(object));
+  if (files::is_missing(key)) return {};
+  const auto known = files::read(key, audit::kMaxObject);
+  if (!known) return known.error();
+  if (*known != signer.public_pem) return Error{ErrorCode::key, key.string() + " holds another key: one " + std::string(object_role(object)) + " signs a case"};
+  return {};
+}
+
 Result<void> sign_object(const std::filesystem::path& folder, Object object, std::string_view date, const Signer& signer) {
   const auto bytes = files::read(folder / object_file(object), audit::kMaxFile);
   if (!bytes) return bytes.error();
@@ -151,20 +160,15 @@ Result<void> sign_object(const std::filesystem::path& folder, Object object, std
     if (!file) return file.error();
     bindings.push_back({name, audit::digest(*file)});
   }
-  const fs::path key = folder / evidence::key_file(object_role(object));
-  std::error_code code;
-  if (!files::is_missing(key)) {
-    const auto known = files::read(key, audit::kMaxObject);
-    if (!known) return known.error();
-    if (*known != signer.public_pem) return Error{ErrorCode::key, key.string() + " holds another key: one " + std::string(object_role(object)) + " signs a case"};
-  }
+  if (auto fits = check_signer(folder, object, signer); !fits) return fits;
   const auto envelope = make_statement(object, *bytes, bindings, date, signer);
   if (!envelope) return envelope.error();
+  std::error_code code;
   for (const char* name : {"trust", "statements"}) {
     fs::create_directories(folder / name, code);
     if (code) return files::failure(folder / name, code.value(), files::Access::write);
   }
-  if (auto done = files::write_atomic(key, signer.public_pem); !done) return done;
+  if (auto done = files::write_atomic(folder / evidence::key_file(object_role(object)), signer.public_pem); !done) return done;
   return files::write_atomic(folder / evidence::statement_file(object), *envelope);
 }
 

@@ -41,16 +41,18 @@ constexpr Object kObjects[] = {Object::commitment, Object::ledger, Object::plan,
 
 class Verifier {
  public:
-  Verifier(const Files& files, const VerifyOptions& options, VerifyReport& report) : files_(files), options_(options), report_(report) {}
+  /// `stage`: of a case that is not finished; nothing: of a bag.
+  Verifier(const Files& files, const VerifyOptions& options, VerifyReport& report, std::optional<Stage> stage = std::nullopt)
+      : files_(files), options_(options), report_(report), stage_(stage) {}
 
   Result<void> all() {
-    if (manifests()) {
-      objects();
-      bindings();
-      statements();
-      dates();
+    if (stage_) {
+      contents();
+    } else if (manifests()) {
+      contents();
       if (auto done = trust(); !done) return done;
-      if (auto done = recompute(); !done) return done;
+      if (options_.recompute)
+        if (auto done = recompute(); !done) return done;
     }
     bool failed = false, untrusted = false;
     for (const Check& check : report_.checks) {
@@ -62,9 +64,18 @@ class Verifier {
   }
 
  private:
-  void ok(std::string code, std::string detail = {}) { report_.checks.push_back({std::move(code), Level::ok, std::move(detail)}); }
-  void note(std::string code, std::string detail) { report_.checks.push_back({std::move(code), Level::note, std::move(detail)}); }
-  void fail(std::string code, std::string detail) { report_.checks.push_back({std::move(code), Level::fail, std::move(detail)}); }
+  void contents() {
+    objects();
+    bindings();
+    if (!stage_) records();
+    statements();
+    dates();
+  }
+
+  void add(std::string code, Level level, std::string detail) { report_.checks.push_back({std::move(code), level, std::move(detail)}); }
+  void ok(std::string code, std::string detail = {}) { add(std::move(code), Level::ok, std::move(detail)); }
+  void note(std::string code, std::string detail) { add(std::move(code), Level::note, std::move(detail)); }
+  void fail(std::string code, std::string detail) { add(std::move(code), Level::fail, std::move(detail)); }
   void expect(bool good, const std::string& code, const std::string& detail) { good ? ok(code) : fail(code, detail); }
   void expect(const Result<void>& result, const std::string& code) { result ? ok(code) : fail(code, result.error().message); }
 
@@ -140,11 +151,14 @@ class Verifier {
     parse(transcript_, "transcript.json", "transcript");
     parse(verdict_, "verdict.json", "verdict");
     for (const auto& file : payload_files()) {
+      if (stage_ && !exists_at(*stage_, file.path)) continue;
       const bool here = data(file.path) != nullptr;
       const bool wanted = plan_ ? belongs(file.path, *plan_) : file.needed;
       if (wanted && !here) {
         const bool statement = file.path.starts_with("statements/");
-        fail(statement ? "statement." + file.path.substr(11, file.path.size() - 21) + ".missing" : "bag.missing-file", "data/" + file.path + " is missing");
+        const bool may_come = stage_ == Stage::planned && (file.path == statement_file(Object::commitment) || file.path == statement_file(Object::ledger) || file.path == key_file("provider"));
+        add(statement ? "statement." + file.path.substr(11, file.path.size() - 21) + ".missing" : "bag.missing-file", may_come ? Level::note : Level::fail,
+            (stage_ ? "" : "data/") + file.path + " is missing");
       }
       if (plan_ && !wanted && here) fail("bag.extra-file", "data/" + file.path + " does not belong to this plan");
     }
@@ -160,7 +174,7 @@ class Verifier {
   }
 
   void bindings() {
-    if (commitment_) {
+    if (commitment_ && !stage_) {
       expect(digest_of("opening.json") == commitment_->digest, "commitment.opening-digest", "opening.json does not have the digest that the commitment holds");
       if (opening_) expect(audit::check_opening(*opening_, *commitment_), "commitment.opening-fields");
     }
@@ -190,7 +204,6 @@ class Verifier {
       bound("suspect", "suspect.json", verdict_->suspect);
       bound("ledger", "ledger.jsonl", verdict_->ledger);
     }
-    records();
   }
 
   // Do the transcript's lines answer the plan's queries?
@@ -336,6 +349,7 @@ class Verifier {
   const Files& files_;
   const VerifyOptions& options_;
   VerifyReport& report_;
+  std::optional<Stage> stage_;
   std::optional<Plan> plan_;
   std::optional<Commitment> commitment_;
   std::optional<Opening> opening_;
@@ -349,6 +363,10 @@ class Verifier {
 }  // namespace
 
 Result<void> verify_files(const Files& files, const VerifyOptions& options, VerifyReport& report) { return Verifier(files, options, report).all(); }
+Result<void> check_files_at(Stage stage, const Files& files, VerifyReport& report) {
+  const VerifyOptions none;
+  return Verifier(files, none, report, stage).all();
+}
 
 }  // namespace evidence
 }  // namespace heirmark

@@ -62,6 +62,22 @@ class Audits(Case):
                     cls.base / "prompts.jsonl", "--ledger", cls.base / "public/ledger.jsonl", "--alpha", "1e-6", "--texts", 40, "--tokens", 40, "--decoys", 63,
                     "--controls", 2, "-o", folder, *cls.auditor, *more, passphrase=PASSPHRASE)
 
+    def planned(self, name="case", public=None, suspect="guilty", code=0, words=()):
+        """A plan of a copy of public/, which `public` may change first. Returns the case's folder, its plan refused with `code`."""
+        folder, copy = self.dir / name, self.dir / f"{name}-public"
+        shutil.copytree(self.base / "public", copy)
+        if public:
+            public(copy)
+        arguments = ("audit", "plan", "--commitment", copy / "commitment.json", "--suspect", self.base / f"{suspect}.json", "--ledger", copy / "ledger.jsonl",
+                     "--controls", 1, "-o", folder, *self.auditor)
+        if code:
+            self.run_fails(code, *arguments, words=words, passphrase=PASSPHRASE)
+            self.assertFalse(folder.exists())
+            self.assertEqual([path for path in self.dir.iterdir() if path.name.startswith(".")], [])
+        else:
+            self.run_ok(*arguments, passphrase=PASSPHRASE)
+        return folder
+
     def copied(self, name="guilty"):
         folder = self.dir / name
         shutil.copytree(self.base / name, folder)
@@ -292,6 +308,60 @@ class Steps(Audits):
         self.plan(folder, "guilty")
         self.run_fails(4, "audit", "run", folder, "--signer", "nobody", *self.auditor, passphrase=PASSPHRASE, words="nobody")
         self.run_fails(4, "audit", "run", folder, *self.auditor, passphrase="wrong")
+
+    def test_nothing_is_spent_on_what_cannot_become_evidence(self):
+        def change(name, by):
+            def changed(public):
+                by(public / name)
+            return changed
+
+        def other_key(path):
+            shutil.copy(self.base / "auditor.pem", path)
+
+        def fewer_lines(path):
+            path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+        for name, public, words in (("key", change("trust/provider.pem", other_key), "statement.commitment.signature"),
+                                    ("no-key", change("trust/provider.pem", pathlib.Path.unlink), "statement.commitment.signature"),
+                                    ("ledger", change("ledger.jsonl", fewer_lines), "statement.ledger.subject"),
+                                    ("hello", change("statements/commitment.dsse.json", lambda path: path.write_text("hello")), "statement.commitment.parse")):
+            with self.subTest(name):
+                self.planned(name, public, code=1, words=words)
+        early = self.base / "early.json"
+        early.write_text((self.base / "guilty.json").read_text().replace("2031-01-01", "2020-01-01"))
+        self.planned("early", suspect="early", code=1, words="dates.release")
+        # Statements that are not there yet may come; what is there has to be right.
+        done = self.planned("later", lambda public: shutil.rmtree(public / "statements"))
+        self.assertFalse((done / "statements/commitment.dsse.json").exists())
+
+    def test_a_plan_that_was_touched_is_not_run(self):
+        signed = self.planned()
+        for name, by, code, words in (("unsigned", lambda case: (case / "statements/plan.dsse.json").unlink(), 1, "statement.plan.missing"),
+                                      ("alpha", lambda case: (case / "plan.json").write_text((case / "plan.json").read_text().replace('"0.000001"', '"0.001"')), 1,
+                                       "statement.plan.subject"),
+                                      ("suspect", lambda case: (case / "suspect.json").write_text((case / "suspect.json").read_text().replace("2031", "2032")), 1, "plan.suspect")):
+            with self.subTest(name):
+                case = self.dir / name
+                shutil.copytree(signed, case)
+                by(case)
+                self.run_fails_here(code, "audit", "run", case, words=words)
+                self.assertFalse((case / "transcript").exists())
+        call("key", "signer", "other", "-o", self.dir / "other.pem", *self.auditor, passphrase=PASSPHRASE)
+        self.run_fails_here(4, "audit", "run", signed, "--signer", "other", words="another key")
+        self.assertFalse((signed / "transcript").exists())
+
+    def test_no_verdict_on_what_is_not_valid(self):
+        for name, change, words in (("key", lambda case: shutil.copy(self.base / "auditor.pem", case / "trust/provider.pem"), "statement.commitment.signature"),
+                                    ("none", lambda case: (case / "statements/ledger.dsse.json").unlink(), "statement.ledger.missing"),
+                                    ("ledger", lambda case: (case / "ledger.jsonl").write_text(""), "plan.ledger")):
+            with self.subTest(name):
+                case = self.copied()
+                shutil.rmtree(case / "bag")
+                (case / "verdict.json").unlink()
+                change(case)
+                self.run_fails_here(1, "audit", "verdict", case, "--opening", self.base / "opening.json", words=words)
+                self.assertFalse((case / "verdict.json").exists() or (case / "bag").exists())
+                shutil.rmtree(case)
 
     def test_a_ledger_with_a_bad_line(self):
         bad = self.dir / "ledger.jsonl"

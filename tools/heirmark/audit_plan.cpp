@@ -7,6 +7,7 @@
 #include <optional>
 #include <system_error>
 
+#include "case_check.hpp"
 #include "commands.hpp"
 #include "files.hpp"
 #include "shell.hpp"
@@ -185,9 +186,13 @@ Result<int> run_plan(const PlanArguments& arguments) {
   if (!signer) return signer.error();
   request.date = now();
   tell("reading commitment, suspect" + std::string(arguments.prompts.empty() ? "" : ", prompts") + (arguments.ledger.empty() ? "" : ", ledger") + " and fixing the plan");
+  // Whatever would make the verdict void is found now, while the suspect has been shown nothing.
+  request.sign = [&](const fs::path& folder) -> Result<void> {
+    if (auto done = sign_object(folder, Object::plan, now(), *signer); !done) return done;
+    return sound(arguments.output, check_case(folder, Stage::planned));
+  };
   const auto plan = make_plan(request, arguments.output);
   if (!plan) return plan.error();
-  if (auto done = sign_object(arguments.output, Object::plan, now(), *signer); !done) return done.error();
   print("plan       " + plan->plan_id + ", attempt " + std::to_string(plan->attempt) + ", fixed " + plan->date + "\n");
   print("tests      key " + plan->path + " (" + plan->key_id + ") at alpha " + plan->alpha + ", multiplicity " + grouped(plan->multiplicity) + "\n");
   for (const ChannelPlan& channel : plan->channels) {
@@ -200,7 +205,6 @@ Result<int> run_plan(const PlanArguments& arguments) {
     }
     print(line + "\n");
   }
-  if (request.commitment_statement.empty()) inform("note       the provider's statements are not there yet; put them into " + arguments.output + " before the verdict");
   print("next       heirmark audit run " + arguments.output + "\n");
   return 0;
 }

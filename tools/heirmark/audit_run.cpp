@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "case_check.hpp"
 #include "commands.hpp"
 #include "files.hpp"
 #include "shell.hpp"
@@ -31,6 +32,9 @@ Result<int> run_run(const RunArguments& arguments) {
   if (!store) return store.error();
   const auto signer = find_signer(*store, arguments.signer, Missing::fail);
   if (!signer) return signer.error();
+  if (auto fits = check_signer(folder, Object::transcript, *signer); !fits) return fits.error();
+  // A case that cannot become evidence is not spent.
+  if (auto good = sound(arguments.folder, check_case(folder, Stage::planned)); !good) return good.error();
 
   tell("starting " + info->name);
   ProcessSuspect::Options options;

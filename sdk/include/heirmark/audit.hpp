@@ -80,6 +80,8 @@ struct PlanRequest {
   std::vector<ChannelPlan> channels;  ///< empty: default_channels()
   std::optional<std::uint64_t> fit_responses;  ///< empty: a tenth of the ledger, at least 1 and at most 32, when c3 is used
   std::uint32_t controls = 4;
+  /// Called with the folder, complete but not at its place yet: where the plan is signed and checked. With its error no plan is left behind.
+  std::function<Result<void>(const std::filesystem::path& folder)> sign;
 };
 /// c1 (500 texts of 128 tokens, 4,095 decoys) with prompts, c2 (4 samples) and c3 (top 16) with a ledger. Weights: c1 200,000 beside
 /// c2 100,000 and c3 700,000; without prompts c2 200,000 and c3 800,000.

@@ -34,8 +34,11 @@ struct Binding { std::string name, digest; };
 [[nodiscard]] Result<std::string> make_statement(Object object, std::string_view bytes, const std::vector<Binding>& bindings,
                                                  std::string_view date, const Signer& signer);
 
+/// Refuses with `key` when the folder's trust/ROLE.pem holds another key than that of whoever is to sign an object of it.
+[[nodiscard]] Result<void> check_signer(const std::filesystem::path& folder, Object object, const Signer& signer);
+
 /// Signs one object of a case's folder: reads the file and what it builds on, writes statements/NAME.dsse.json and
-/// trust/ROLE.pem. Refuses when trust/ROLE.pem holds another key.
+/// trust/ROLE.pem, after check_signer.
 [[nodiscard]] Result<void> sign_object(const std::filesystem::path& folder, Object object, std::string_view date, const Signer& signer);
 
 /// Packs a case's folder into folder/bag (written under another name first, then renamed; an older bag is replaced).
@@ -56,6 +59,7 @@ struct VerifyReport {
   [[nodiscard]] bool has(std::string_view code, Level level) const noexcept;
 };
 struct VerifyOptions {
+  bool recompute = true;  ///< the verdict; false is for whoever has computed it from these files a moment ago
   std::vector<std::string> trust_roots;  ///< public keys in PEM; empty: none were given
   Device device = Device::cpu;           ///< of the sums of C1 when the verdict is recomputed
   unsigned threads = 1;
@@ -65,5 +69,11 @@ struct VerifyOptions {
 };
 /// Verifies a bag. An error is about reading it or the device (`io`), or `stopped`; whatever is wrong with the evidence is in the report.
 [[nodiscard]] Result<VerifyReport> verify_bag(const std::filesystem::path& bag, const VerifyOptions& options);
+
+/// How far a case has come: planned and signed, before the first query; or sealed, all queries made and the transcript signed.
+enum class Stage : std::uint8_t { planned, sealed };
+/// What verify_bag would say of those objects, bindings, signatures and dates in a case's folder that belong to the stage; records are not read again.
+/// Of a plan, statements and key of the provider that are not there yet are notes. An error is about reading.
+[[nodiscard]] Result<VerifyReport> check_case(const std::filesystem::path& folder, Stage stage);
 
 }  // namespace heirmark

@@ -39,6 +39,18 @@ TEST_CASE("make_plan writes a folder that a person can look through") {
   CHECK(plan->opening == w.opening().digest());
   CHECK(plan->h1.find("acme-7b/2026-11") != std::string::npos);
   CHECK(make_plan(request, folder.path() / "case").error().code == ErrorCode::usage);  // never overwritten
+  // Whoever signs it may refuse: then there is no plan. The message does not speak of the folder's first name.
+  PlanRequest signed_one = request;
+  std::filesystem::path first;
+  signed_one.sign = [&](const std::filesystem::path& at) -> Result<void> {
+    first = at;
+    CHECK(std::filesystem::exists(at / "plan.json"));
+    return Error{ErrorCode::key, (at / "trust").string() + ": no"};
+  };
+  const auto refused = make_plan(signed_one, folder.path() / "signed");
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().message == (folder.path() / "signed/trust").string() + ": no");
+  CHECK((!std::filesystem::exists(first) && !std::filesystem::exists(folder.path() / "signed")));
   // An empty folder may be there already.
   std::filesystem::create_directory(folder.path() / "empty");
   const auto second = make_plan(request, folder.path() / "empty/");

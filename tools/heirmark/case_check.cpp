@@ -1,0 +1,21 @@
+#include "case_check.hpp"
+
+#include "shell.hpp"
+
+namespace heirmark::cli {
+
+Result<void> sound(const std::string& what, const Result<VerifyReport>& checked) {
+  if (!checked) return checked.error();
+  const Check* first = nullptr;
+  std::size_t failed = 0;
+  for (const Check& check : checked->checks) {
+    if (check.level == Level::note && check.code.ends_with(".missing")) inform("note       " + what + ": " + printable(check.detail) + "; it has to be there before the verdict");
+    if (check.level != Level::fail) continue;
+    if (first == nullptr) first = &check;
+    ++failed;
+  }
+  if (first == nullptr) return {};
+  return Error{ErrorCode::invalid_evidence, what + ": " + first->code + ": " + printable(first->detail) + (failed > 1 ? "; and " + grouped(failed - 1) + " more" : "")};
+}
+
+}  // namespace heirmark::cli
