@@ -138,6 +138,52 @@ Result<std::string> make_statement(Object object, std::string_view bytes, const 
        {"signatures", fields::array({fields::object({{"keyid", fields::text(key->key_id())}, {"sig", fields::text(crypto::base64_encode(*signature))}})})}}));
 }
 
+namespace {
+// Digests of the files in a folder that an object's statement builds on.
+Result<std::vector<Binding>> bindings_of(const fs::path& folder, Object object) {
+  std::vector<Binding> bindings;
+  for (const std::string& name : evidence::binding_names(object)) {
+    const fs::path path = folder / evidence::binding_file(name);
+    if ((name == "ledger" || name == "prompts") && files::is_missing(path)) { bindings.push_back({name, ""}); continue; }
+    const auto file = files::read(path, audit::kMaxFile);
+    if (!file) return file.error();
+    bindings.push_back({name, audit::digest(*file)});
+  }
+  return bindings;
+}
+
+// The date of a statement in an envelope, if it is about these bytes and bindings and the signature is that key's.
+Result<std::string> date_of(Object object, std::string_view envelope_bytes, std::string_view bytes, const std::vector<Binding>& bindings, std::string_view pem) {
+  const auto bad = [](const char* what) { return Error{ErrorCode::usage, what}; };
+  const auto envelope = evidence::parse_envelope(envelope_bytes);
+  if (!envelope) return envelope.error();
+  const auto statement = evidence::parse_statement(object, envelope->payload);
+  if (!statement) return statement.error();
+  const auto key = crypto::PublicKey::from_pem(pem);
+  if (!key) return key.error();
+  const std::string message = evidence::pae(envelope->payload);
+  const auto* data = reinterpret_cast<const std::uint8_t*>(message.data());
+  const auto* mark = reinterpret_cast<const std::uint8_t*>(envelope->signature.data());
+  if (envelope->key_id != key->key_id() || !key->verify({data, message.size()}, {mark, envelope->signature.size()})) return bad("it is signed with another key");
+  if (statement->digest != audit::digest(bytes)) return bad("it is about other bytes");
+  for (std::size_t i = 0; i < bindings.size(); ++i)
+    if (statement->bindings[i].digest != bindings[i].digest) return bad("it builds on other bytes");
+  return statement->date;
+}
+}  // namespace
+
+Result<std::string> signed_before(const std::filesystem::path& folder, Object object, std::string_view bytes, const Signer& signer) {
+  const fs::path path = folder / evidence::statement_file(object);
+  if (files::is_missing(path)) return std::string();
+  const auto envelope = files::read(path, audit::kMaxObject);
+  if (!envelope) return envelope.error();
+  const auto bindings = bindings_of(folder, object);
+  if (!bindings) return bindings.error();
+  auto date = date_of(object, *envelope, bytes, *bindings, signer.public_pem);
+  if (!date) return Error{ErrorCode::usage, path.string() + " is there already, and " + date.error().message + "; a statement is not replaced: take another folder, or move it away"};
+  return date;
+}
+
 Result<void> check_signer(const std::filesystem::path& folder, Object object, const Signer& signer) {
   const fs::path key = folder / evidence::key_file(object_role(object));
   if (files::is_missing(key)) return {};
@@ -150,18 +196,10 @@ Result<void> check_signer(const std::filesystem::path& folder, Object object, co
 Result<void> sign_object(const std::filesystem::path& folder, Object object, std::string_view date, const Signer& signer) {
   const auto bytes = files::read(folder / object_file(object), audit::kMaxFile);
   if (!bytes) return bytes.error();
-  std::vector<Binding> bindings;
-  for (const std::string& name : evidence::binding_names(object)) {
-    const fs::path path = folder / evidence::binding_file(name);
-    std::error_code code;
-    const bool optional = name == "ledger" || name == "prompts";
-    if (optional && !fs::exists(path, code)) { bindings.push_back({name, ""}); continue; }
-    const auto file = files::read(path, audit::kMaxFile);
-    if (!file) return file.error();
-    bindings.push_back({name, audit::digest(*file)});
-  }
+  const auto bindings = bindings_of(folder, object);
+  if (!bindings) return bindings.error();
   if (auto fits = check_signer(folder, object, signer); !fits) return fits;
-  const auto envelope = make_statement(object, *bytes, bindings, date, signer);
+  const auto envelope = make_statement(object, *bytes, *bindings, date, signer);
   if (!envelope) return envelope.error();
   std::error_code code;
   for (const char* name : {"trust", "statements"}) {

@@ -309,6 +309,27 @@ class Steps(Audits):
         self.run_fails(4, "audit", "run", folder, "--signer", "nobody", *self.auditor, passphrase=PASSPHRASE, words="nobody")
         self.run_fails(4, "audit", "run", folder, *self.auditor, passphrase="wrong")
 
+    def test_an_early_date_is_not_replaced_by_a_later_one(self):
+        public = self.dir / "public"
+        shutil.copytree(self.base / "public", public)
+        store = ("--keystore", self.base / "provider-keys")
+        before = {name: (public / "statements" / name).read_bytes() for name in ("commitment.dsse.json", "ledger.dsse.json")}
+        time.sleep(1.1)  # dates are of seconds
+        (public / "commitment.json").unlink()
+        for command in (("key", "commit", KEY, "-o", public / "commitment.json"), ("key", "sign-ledger", public / "ledger.jsonl")):
+            self.assertIn("kept", self.run_ok(*command, *store, passphrase=PASSPHRASE).err)
+        self.assertEqual({name: (public / "statements" / name).read_bytes() for name in before}, before)
+        self.assertEqual((public / "commitment.json").read_bytes(), (self.base / "public/commitment.json").read_bytes())
+        # Nor by one of another signer, about another key, or about another ledger.
+        call("key", "new", "acme-70b/2026-12", *store, passphrase=PASSPHRASE)
+        call("key", "signer", "second", "-o", self.dir / "second.pem", *store, passphrase=PASSPHRASE)
+        ledger = (public / "ledger.jsonl").read_text().splitlines(keepends=True)
+        self.run_fails(2, "key", "commit", KEY, "--signer", "second", "-o", public / "commitment.json", *store, passphrase=PASSPHRASE, words="another key")
+        self.run_fails(2, "key", "commit", "acme-70b/2026-12", "-o", public / "commitment.json", *store, passphrase=PASSPHRASE, words="other bytes")
+        (public / "ledger.jsonl").write_text("".join(ledger[:-1]))
+        self.run_fails(2, "key", "sign-ledger", public / "ledger.jsonl", *store, passphrase=PASSPHRASE, words="other bytes")
+        self.assertEqual({name: (public / "statements" / name).read_bytes() for name in before}, before)
+
     def test_nothing_is_spent_on_what_cannot_become_evidence(self):
         def change(name, by):
             def changed(public):

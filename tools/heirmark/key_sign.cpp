@@ -28,19 +28,26 @@ Result<int> key_commit(const SignOptions& options) {
   const std::string bytes = commitment->bytes();
   const bool to_file = !options.output.empty() && options.output != "-";
   if (!to_file) return print(bytes), 0;
+  const auto folder = std::filesystem::path(options.output).parent_path();
   std::string statement;
   std::string pem;
   if (!options.no_sign) {
     const auto signer = find_signer(*store, options.signer, Missing::create);
     if (!signer) return signer.error();
-    auto made = make_statement(Object::commitment, bytes, {}, now(), *signer);
-    if (!made) return made.error();
-    statement = *std::move(made);
+    const auto before = signed_before(folder, Object::commitment, bytes, *signer);
+    if (!before) return before.error();
+    if (auto fits = check_signer(folder, Object::commitment, *signer); !fits) return fits.error();
+    if (before->empty()) {
+      auto made = make_statement(Object::commitment, bytes, {}, now(), *signer);
+      if (!made) return made.error();
+      statement = *std::move(made);
+    } else {
+      inform("kept       " + (folder / "statements/commitment.dsse.json").string() + ", of " + *before);
+    }
     pem = signer->public_pem;
   }
   auto file = OutputFile::open(options.output);
   if (!file) return file.error();
-  const auto folder = std::filesystem::path(options.output).parent_path();
   for (const char* name : {"statements", "trust"}) {
     if (options.no_sign) break;
     std::error_code error;
@@ -52,6 +59,7 @@ Result<int> key_commit(const SignOptions& options) {
   inform("wrote      " + options.output + "  (opening sha256 " + commitment->digest + ")");
   if (options.no_sign) return 0;
   for (const auto& [name, content] : {std::pair{folder / "statements/commitment.dsse.json", &statement}, std::pair{folder / "trust/provider.pem", &pem}}) {
+    if (content->empty()) continue;  // kept
     if (auto done = write_file(name.string(), *content); !done) return done.error();
     inform("wrote      " + name.string());
   }
@@ -72,6 +80,12 @@ Result<int> key_sign_ledger(const SignOptions& options) {
   const auto signer = find_signer(*store, options.signer, Missing::fail);
   if (!signer) return signer.error();
   const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  const auto before = signed_before(folder, Object::ledger, *bytes, *signer);
+  if (!before) return before.error();
+  if (!before->empty()) {
+    inform("kept       " + (folder / "statements/ledger.dsse.json").string() + ", of " + *before);
+    return 0;
+  }
   if (auto done = sign_object(folder, Object::ledger, now(), *signer); !done) return done.error();
   inform("signed     " + options.file + ", " + grouped(responses->size()) + " responses: " + (folder / "statements/ledger.dsse.json").string());
   return 0;

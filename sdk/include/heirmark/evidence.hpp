@@ -34,6 +34,10 @@ struct Binding { std::string name, digest; };
 [[nodiscard]] Result<std::string> make_statement(Object object, std::string_view bytes, const std::vector<Binding>& bindings,
                                                  std::string_view date, const Signer& signer);
 
+/// The date of the statement about these bytes that lies in the folder already, by this signer and about what lies there; "" if there is none. One that is not so is an
+/// error, `usage`: an early date is evidence, and is not replaced by a later one.
+[[nodiscard]] Result<std::string> signed_before(const std::filesystem::path& folder, Object object, std::string_view bytes, const Signer& signer);
+
 /// Refuses with `key` when the folder's trust/ROLE.pem holds another key than that of whoever is to sign an object of it.
 [[nodiscard]] Result<void> check_signer(const std::filesystem::path& folder, Object object, const Signer& signer);
 
