@@ -24,6 +24,19 @@ class Keys(Case):
     def key_fails(self, code, *args, passphrase=PASSPHRASE, words=()):
         return self.run_fails(code, "key", *args, "--keystore", self.store, passphrase=passphrase, words=words)
 
+    def test_a_key_of_this_month_is_in_force_from_today(self):
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        shown = self.run_ok("key", "new", "acme-70b", "--keystore", make_keystore(self.store), "--json", passphrase=PASSPHRASE).json
+        self.assertIn(shown["notBefore"], (today, time.strftime("%Y-%m-%d", time.gmtime())))
+        other = self.run_ok("key", "new", "acme-70b/2031-04", "--keystore", self.store, "--json", passphrase=PASSPHRASE).json
+        self.assertEqual((other["notBefore"], other["notAfter"]), ("2031-04-01", "2031-04-30"))
+        late = self.run_ok("key", "new", "acme-70b/2020-04", "--keystore", self.store, "--json", passphrase=PASSPHRASE).json
+        self.assertEqual(late["notBefore"], "2020-04-01")
+        done = self.run_ok("key", "commit", "acme-70b/2020-04", "-o", self.dir / "late/commitment.json", "--keystore", self.store, passphrase=PASSPHRASE)
+        self.assertIn("after the key's first day of use, 2020-04-01", done.err)
+        done = self.run_ok("key", "commit", shown["path"], "-o", self.dir / "now/commitment.json", "--keystore", self.store, passphrase=PASSPHRASE)
+        self.assertNotIn("first day of use", done.err)
+
     def test_life_of_a_key(self):
         made = self.key("new", "acme-70b", "--epoch", "2026-11", "--json").json
         self.assertEqual((made["path"], made["profile"], made["familySize"]), (KEY, "standard-2026-11", 1 << 20))

@@ -33,6 +33,12 @@ void print_info(const KeyInfo& info, bool json) {
         "\nopening    sha256 " + info.commitment_digest + "\n");
 }
 
+/// The first day of use when nobody says: today in this month, since no key was in force before it was made. Of other months their first day (empty).
+std::string first_day(const std::string& path) {
+  const std::string today = now().substr(0, 10);
+  return path.ends_with("/" + today.substr(0, 7)) ? today : std::string();
+}
+
 Result<int> key_new(const KeyOptions& options) {
   std::string path = options.key;
   if (!options.epoch.empty()) {
@@ -46,7 +52,7 @@ Result<int> key_new(const KeyOptions& options) {
   if (!profile) return Error{ErrorCode::usage, "key new: " + profile.error().message};
   auto store = open_store(options.store, Missing::create);
   if (!store) return store.error();
-  const auto info = store->new_epoch(path, *profile, {options.not_before, options.not_after, options.purpose, static_cast<std::uint32_t>(options.family_size)});
+  const auto info = store->new_epoch(path, *profile, {options.not_before.empty() ? first_day(path) : options.not_before, options.not_after, options.purpose, static_cast<std::uint32_t>(options.family_size)});
   if (!info) return info.error();
   print_info(*info, options.json);
   return 0;
@@ -163,7 +169,7 @@ void add_key_commands(Command& group) {
     key.text("--profile", "NAME", options.profile, "profile of the mark [standard-2026-11]");
     key.whole("--family-size", "N", options.family_size, 2, 1u << 24, "members of the family, a power of two [1048576]");
     key.text("--purpose", "TEXT", options.purpose, "what the key is for");
-    key.text("--not-before", "DATE", options.not_before, "first day of use [of the epoch]");
+    key.text("--not-before", "DATE", options.not_before, "first day of use [of the epoch, or today]");
     key.text("--not-after", "DATE", options.not_after, "last day of use [of the epoch]");
     key.flag("--json", options.json, "one JSON object");
     add_store_options(key, options.store);

@@ -20,15 +20,18 @@ struct SignOptions {
 };
 
 Result<int> key_commit(const SignOptions& options) {
-  if (auto good = check_writable(options.output); !good) return good.error();
+  const bool to_file = !options.output.empty() && options.output != "-";
+  const auto folder = to_file ? std::filesystem::path(options.output).parent_path() : std::filesystem::path();
+  std::error_code none;
+  const bool new_folder = !folder.empty() && !std::filesystem::exists(folder, none);
+  if (!new_folder)
+    if (auto good = check_writable(options.output); !good) return good.error();
   auto store = open_store(options.store, Missing::fail);
   if (!store) return store.error();
   const auto commitment = store->commitment(options.file);
   if (!commitment) return commitment.error();
   const std::string bytes = commitment->bytes();
-  const bool to_file = !options.output.empty() && options.output != "-";
   if (!to_file) return print(bytes), 0;
-  const auto folder = std::filesystem::path(options.output).parent_path();
   std::string statement;
   std::string pem;
   if (!options.no_sign) {
@@ -46,6 +49,7 @@ Result<int> key_commit(const SignOptions& options) {
     }
     pem = signer->public_pem;
   }
+  if (new_folder) std::filesystem::create_directory(folder, none);  // what is published has a folder of its own; a failure is told by the next line
   auto file = OutputFile::open(options.output);
   if (!file) return file.error();
   for (const char* name : {"statements", "trust"}) {
@@ -56,6 +60,8 @@ Result<int> key_commit(const SignOptions& options) {
   }
   if (auto done = file->write(bytes); !done) return done.error();
   if (auto done = file->commit(); !done) return done.error();
+  if (const std::string today = now().substr(0, 10); !options.no_sign && !statement.empty() && today > commitment->not_before)
+    inform("note       committed on " + today + ", after the key's first day of use, " + commitment->not_before + ": a report will say that these are not in order");
   inform("wrote      " + options.output + "  (opening sha256 " + commitment->digest + ")");
   if (options.no_sign) return 0;
   for (const auto& [name, content] : {std::pair{folder / "statements/commitment.dsse.json", &statement}, std::pair{folder / "trust/provider.pem", &pem}}) {
