@@ -203,6 +203,10 @@ Html accounts(const Verdict& verdict, const Channel& channel, Figures& number) {
       std::count_if(order.begin(), order.end(), [](const Account* account) { return account->named; }));
   const std::string total = grouped(static_cast<std::uint64_t>(order.size()));
   const bool supported = verdict.outcome == Outcome::supports;
+  // A channel's threshold knows of its own accounts only, not of other channels, attempts or keys.
+  const auto naming = static_cast<std::uint64_t>(std::count_if(verdict.channels.begin(), verdict.channels.end(),
+                                                               [](const Channel& c) { return !c.accounts.empty(); }));
+  const std::uint64_t chances = naming * verdict.multiplicity;
 
   BarsFigure figure;
   figure.id = "fig-accounts-" + channel.channel;
@@ -225,7 +229,11 @@ Html accounts(const Verdict& verdict, const Channel& channel, Figures& number) {
       p("An account is named if the evidence of its own responses reaches (number of accounts) / alpha, that is log10 "
         "e ≥ ",
         fixed(threshold, 2), " for ", total,
-        " accounts: with a chance of at most alpha is any account named whose responses had no influence. ",
+        " accounts: with a chance of at most alpha does this channel, in one attempt with one key, name any account whose "
+        "responses had no influence",
+        chances > 1 ? "; with " + grouped(naming) + (naming == 1 ? " such channel" : " such channels") + " and a multiplicity of " +
+                          grouped(verdict.multiplicity) + ", at most " + grouped(chances) + " times alpha. "
+                    : std::string(". "),
         named == 0 ? std::string("No account is named; that clears none.")
                    : grouped(named) + (named == 1 ? " account is named." : " accounts are named."),
         named > 0 && !supported ? " As the headline finding does not support H1, no weight should be put on this." : "",

@@ -214,6 +214,8 @@ TEST_CASE("what is missing is said: signatures, dates, ledger, decoys") {
   CHECK(contains(
       html, "This is attempt 3 on this suspect, as registered. The results of 2 earlier attempts are not in this bag"));
   CHECK(contains(html, "The verdict is not signed"));
+  // What naming promises is told with the number of channels that name, and of attempts and keys.
+  CHECK(contains(html, "with 2 such channels and a multiplicity of 3, at most 6 times alpha."));
 
   Texts text_only;
   text_only.text_only = true;
