@@ -48,7 +48,7 @@ Result<std::vector<IssuedToken>> parse_distribution(const Value& value) {
   return out;
 }
 
-Result<IssuedResponse> parse_ledger_line(std::string_view line, std::uint64_t seq, std::uint32_t vocab) {
+Result<IssuedResponse> parse_ledger_line(std::string_view line, std::uint64_t seq, std::uint32_t vocab, std::string& time) {
   const auto value = fields::parse_canonical_line(line);
   if (!value) return value.error();
   Fields in(*value, "");
@@ -56,7 +56,7 @@ Result<IssuedResponse> parse_ledger_line(std::string_view line, std::uint64_t se
   out.account = in.name("account");
   const std::string id = in.hex("request_id", 24);
   const std::uint64_t found = in.number("seq", 0, (1ull << 53) - 1);
-  in.time("time");
+  time = in.time("time");
   out.prompt = in.tokens("prompt", 0, kMaxVocab, vocab);
   out.tokens = in.tokens("tokens", 0, kMaxVocab, vocab);
   const auto lists = in.list("phat", 0, kMaxVocab);
@@ -114,19 +114,31 @@ Result<std::string> ledger_line(const IssuedResponse& response, std::uint64_t se
                                                   {"seq", fields::number(seq)},
                                                   {"time", fields::text(time)},
                                                   {"tokens", numbers(response.tokens)}}));
-  if (auto checked = parse_ledger_line(std::string_view(line).substr(0, line.empty() ? 0 : line.size() - 1), seq, kMaxVocab); !checked) return checked.error();
+  std::string kept;
+  if (auto checked = parse_ledger_line(std::string_view(line).substr(0, line.empty() ? 0 : line.size() - 1), seq, kMaxVocab, kept); !checked) return checked.error();
   return line;
 }
 
 Result<std::vector<IssuedResponse>> parse_ledger(std::string_view bytes, std::uint32_t vocab, const std::string& name) {
+  audit::LedgerTimes times;
+  return audit::parse_ledger(bytes, vocab, name, times);
+}
+
+Result<std::vector<IssuedResponse>> audit::parse_ledger(std::string_view bytes, std::uint32_t vocab, const std::string& name, LedgerTimes& times) {
   if (vocab == 0) vocab = kMaxVocab;
   std::vector<IssuedResponse> out;
   std::set<std::array<std::uint8_t, 12>> ids;
+  std::string before, time;
+  times = {};
   auto read = audit::each_line(bytes, name, [&](std::uint64_t number, std::string_view line) -> Result<void> {
     if (number > audit::kMaxRecords) return Error{ErrorCode::bad_input, "too many responses"};
-    auto response = parse_ledger_line(line, number - 1, vocab);
+    auto response = parse_ledger_line(line, number - 1, vocab, time);
     if (!response) return response.error();
     if (!ids.insert(response->request_id.bytes).second) return Error{ErrorCode::bad_input, "request_id " + hex(response->request_id) + " occurs twice"};
+    if (times.back == 0 && time < before) times.back = number;
+    if (times.first.empty() || time < times.first) times.first = time;
+    if (time > times.last) times.last = time;
+    before = time;
     out.push_back(std::move(response).value());
     return {};
   });

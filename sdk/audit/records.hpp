@@ -15,6 +15,14 @@ namespace heirmark::audit {
 Result<void> each_line(std::string_view bytes, std::string_view file, const std::function<Result<void>(std::uint64_t, std::string_view)>& line);
 [[nodiscard]] std::uint64_t count_lines(std::string_view bytes);
 
+/// Times of a ledger's lines, in their order as text: the least and the greatest, and the first line, from 1, that is earlier than the line before it (0: none).
+struct LedgerTimes {
+  std::string first, last;
+  std::uint64_t back = 0;
+};
+/// heirmark::parse_ledger, which drops the times.
+[[nodiscard]] Result<std::vector<IssuedResponse>> parse_ledger(std::string_view bytes, std::uint32_t vocab, const std::string& name, LedgerTimes& times);
+
 /// prompts.jsonl, canonical.
 [[nodiscard]] Result<std::vector<std::vector<TokenId>>> parse_prompts(std::string_view bytes, std::uint32_t vocab);
 [[nodiscard]] std::string prompt_line(std::span<const TokenId> prompt);

@@ -221,8 +221,10 @@ class Verifier {
       }
     }
     if (!plan_->ledger.empty() && data("ledger.jsonl") != nullptr) {
-      const auto ledger = parse_ledger(bytes("ledger.jsonl"), suspect_->vocab);
+      audit::LedgerTimes times;
+      const auto ledger = audit::parse_ledger(bytes("ledger.jsonl"), suspect_->vocab, "ledger.jsonl", times);
       if (!ledger) return fail("ledger.parse", ledger.error().message);
+      if (!ledger->empty()) times_ = std::move(times);
       ok("ledger.parse");
       expect(ledger->size() == plan_->ledger_responses, "plan.ledger-responses", "ledger.jsonl has " + std::to_string(ledger->size()) + " responses, not the plan's number");
       if (transcript_ && data("transcript/issued.jsonl") != nullptr) {
@@ -291,6 +293,7 @@ class Verifier {
     for (std::size_t i = 1; i < order.size() && wrong.empty(); ++i)
       if (order[i].second < order[i - 1].second) wrong = order[i].first + " (" + order[i].second + ") is earlier than " + order[i - 1].first + " (" + order[i - 1].second + ")";
     expect(wrong.empty(), "dates.order", wrong);
+    ledger_times();
     if (suspect_ && !suspect_->released.empty()) {
       std::string late;
       for (const Object object : {Object::commitment, Object::ledger})
@@ -300,6 +303,21 @@ class Verifier {
     } else if (suspect_) {
       note("dates.no-release", "suspect.json does not say when the suspect was released");
     }
+  }
+
+  // A server's clock may be wrong, and that is no failure. But whoever relies on the ledger's times has to know.
+  void ledger_times() {
+    if (!times_) return;
+    const auto signed_at = dates_.find(Object::ledger);
+    const auto day = [](const std::string& time) { return std::string_view(time).substr(0, 10); };
+    std::string odd;
+    if (times_->back != 0) odd = "line " + std::to_string(times_->back) + " of ledger.jsonl is earlier than the line before it";
+    else if (signed_at != dates_.end() && times_->last > signed_at->second) odd = "ledger.jsonl has a response of " + times_->last + ", after its statement of " + signed_at->second;
+    else if (commitment_ && day(times_->first) < commitment_->not_before)
+      odd = "ledger.jsonl has a response of " + times_->first + ", before the key was in force on " + commitment_->not_before;
+    else if (commitment_ && day(times_->last) > commitment_->not_after)
+      odd = "ledger.jsonl has a response of " + times_->last + ", after the key's last day " + commitment_->not_after;
+    odd.empty() ? ok("dates.ledger") : note("dates.ledger", odd);
   }
 
   Result<void> trust() {
@@ -359,6 +377,7 @@ class Verifier {
   std::map<std::string, crypto::PublicKey, std::less<>> keys_;
   std::map<std::string, std::string, std::less<>> digests_;
   std::map<Object, std::string> dates_;
+  std::optional<audit::LedgerTimes> times_;  // of a ledger with a response
 };
 }  // namespace
 

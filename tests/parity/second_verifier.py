@@ -1554,6 +1554,11 @@ class Verification:
                  p.get("transcript", {}).get("ended"), d.get("transcript"), p.get("verdict", {}).get("date"), d.get("verdict")]
         order = [date for date in order if date is not None]
         self.expect(order == sorted(order), "dates.order")
+        if p.get("ledger"):
+            times = [line["time"] for line in p["ledger"]]
+            key = p.get("commitment", {"notBefore": "", "notAfter": "9"})
+            good = (times == sorted(times) and max(times) <= d.get("ledger", "9") and key["notBefore"] <= min(times)[:10] and max(times)[:10] <= key["notAfter"])
+            self.expect(True, "dates.ledger") if good else self.note("dates.ledger")
         if "suspect" in p:
             released = p["suspect"]["released"]
             if not released:

@@ -138,7 +138,7 @@ class World {
   [[nodiscard]] const Shape& shape() const { return shape_; }
   [[nodiscard]] std::string ledger_bytes() const {
     std::string out;
-    for (std::size_t d = 0; d < ledger.size(); ++d) out += ledger_line(ledger[d], d, "2026-11-02T00:00:00Z").value();
+    for (std::size_t d = 0; d < ledger.size(); ++d) out += ledger_line(ledger[d], d, d < times.size() ? times[d] : "2026-11-02T00:00:00Z").value();
     return out;
   }
   [[nodiscard]] std::string prompt_bytes() const {
@@ -167,6 +167,7 @@ class World {
   Commitment commitment;
   SuspectInfo suspect;
   std::vector<IssuedResponse> ledger;
+  std::vector<std::string> times;  ///< of the ledger's first responses; the others have one of their own
   std::vector<std::vector<TokenId>> prompts;
 
  private:

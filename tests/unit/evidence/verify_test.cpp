@@ -116,6 +116,26 @@ TEST_CASE("dates that run backwards are told") {
   CHECK(with(Object::verdict, "2026-12-04T00:00:00Z").contains("dates.order"));
 }
 
+TEST_CASE("times of a ledger that contradict other dates are noted") {
+  world::World w({.responses = 3, .tokens = 2});
+  const world::Signers signers;
+  const auto noted = [&](std::vector<std::string> times) {
+    w.times = std::move(times);
+    world::Folder folder;
+    world::make_case(w, signers, folder.path());
+    const auto report = verify_bag(folder.path() / "case/bag", {}).value();
+    CHECK(failures(report).empty());
+    for (const Check& check : report.checks)
+      if (check.code == "dates.ledger") return check.level == Level::note ? check.detail : std::string("ok");
+    return std::string("none");
+  };
+  CHECK(noted({}) == "ok");
+  CHECK(noted({"2026-11-02T00:00:00Z", "2026-11-01T23:59:59Z"}).find("line 2") != std::string::npos);
+  CHECK(noted({"2026-11-30T00:00:00Z", "2026-12-01T00:00:01Z", "2026-12-01T00:00:01Z"}).find("after its statement") != std::string::npos);
+  CHECK(noted({"2026-10-31T23:59:59Z"}).find("before the key was in force") != std::string::npos);
+  CHECK(noted({"2026-11-30T00:00:00Z", "2026-12-01T00:00:00Z", "2026-12-01T00:00:00Z"}).find("last day 2026-11-30") != std::string::npos);
+}
+
 TEST_CASE("a verdict with one other digit is told by recomputing, even when the auditor signs it") {
   const world::World w({.responses = 3, .tokens = 3});
   const world::Signers signers;
