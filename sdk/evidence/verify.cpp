@@ -326,15 +326,17 @@ class Verifier {
       note("trust.unpinned", "no trust roots were given: nobody vouches for the keys in the bag");
       return {};
     }
-    std::vector<std::string> roots;
-    for (const std::string& pem : options_.trust_roots) {
-      const auto key = crypto::PublicKey::from_pem(pem);
+    std::vector<std::pair<std::string, std::string>> roots;  // key, role
+    for (const TrustRoot& root : options_.trust_roots) {
+      const auto key = crypto::PublicKey::from_pem(root.public_pem);
       if (!key) return Error{ErrorCode::usage, "a trust root: " + key.error().message};
-      roots.push_back(key->key_id());
+      if (!root.role.empty() && root.role != "provider" && root.role != "auditor") return Error{ErrorCode::usage, "a trust root: \"" + root.role + "\" is not provider or auditor"};
+      roots.emplace_back(key->key_id(), root.role);
     }
     for (const auto& [role, key] : keys_) {
-      if (std::find(roots.begin(), roots.end(), key.key_id()) != roots.end()) ok("trust." + role);
-      else note("trust.untrusted", "the " + role + "'s key " + key.key_id() + " is not among the trust roots");
+      const auto vouches = [&role = role, &key = key](const auto& root) { return root.first == key.key_id() && (root.second.empty() || root.second == role); };
+      if (std::any_of(roots.begin(), roots.end(), vouches)) ok("trust." + role);
+      else note("trust.untrusted", "the " + role + "'s key " + key.key_id() + " is not among the trust roots of that role");
     }
     return {};
   }

@@ -190,6 +190,10 @@ class Verification(Audits):
             self.assertEqual((here.code, here.out), (0, self.run_ok("verify", bag, "--json").out))
 
     def test_signers_that_nobody_trusts(self):
+        roles = {role: ("--trust", f"{role}={pem}") for role, pem in (("auditor", self.base / "auditor.pem"), ("provider", self.base / "public/trust/provider.pem"))}
+        self.run_ok("verify", self.base / "guilty/bag", *roles["auditor"], *roles["provider"])
+        crossed = heirmark("verify", self.base / "guilty/bag", "--trust", f"provider={self.base / 'auditor.pem'}", *roles["auditor"], "--json")
+        self.assertEqual((crossed.code, crossed.json["state"]), (1, "valid-but-untrusted"))
         done = heirmark("verify", self.base / "guilty/bag", "--trust", self.base / "auditor.pem", "--json")
         self.assertEqual((done.code, done.json["state"]), (1, "valid-but-untrusted"))
         self.run_fails(3, "verify", self.base / "guilty/bag", "--trust", self.dir / "none.pem", words="none.pem")

@@ -81,6 +81,8 @@ def test_the_whole_way(key, case):
     path.write_bytes(bytes(data))
     flipped = heirmark.verify_bag(base / "flipped")
     assert flipped.state == "invalid" and any(c.level == "fail" for c in flipped.checks)
+    assert heirmark.verify_bag(folder / "bag", trust_roots=[("provider", roots[0]), ("auditor", roots[1])]).state == "valid"
+    assert heirmark.verify_bag(folder / "bag", trust_roots=[("auditor", roots[0]), ("provider", roots[1])]).state == "valid-but-untrusted"
     assert heirmark.verify_bag(folder / "bag", trust_roots=[key.store.new_signer("stranger").public_pem]).state == "valid-but-untrusted"
 
 

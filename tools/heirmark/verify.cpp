@@ -73,10 +73,17 @@ Result<int> run_verify(const VerifyArguments& arguments) {
   if (!device) return device.error();
   VerifyOptions options;
   options.device = *device;
-  for (const std::string& path : arguments.trust) {
+  for (std::string path : arguments.trust) {
+    std::string role;
+    for (const std::string named : {"provider", "auditor"})
+      if (path.starts_with(named + "=")) {
+        path.erase(0, named.size() + 1);
+        role = named;
+        break;
+      }
     auto pem = read_file(path);
     if (!pem) return pem.error();
-    options.trust_roots.push_back(*std::move(pem));
+    options.trust_roots.emplace_back(*std::move(pem), role);
   }
   options.threads = static_cast<unsigned>(arguments.threads != 0 ? arguments.threads : std::max(1u, std::thread::hardware_concurrency()));
   tell("reading " + arguments.bag + " and computing its verdict again");
@@ -98,14 +105,14 @@ void add_verify(Command& root) {
   auto arguments = std::make_shared<VerifyArguments>();
   Command& verify = root.add("verify", "recompute a bag: digests, signatures, bindings, the statistic");
   verify.argument("BAG", arguments->bag, "folder of a bag");
-  verify.texts("--trust", "PEM", arguments->trust, "a public key that you trust; again for more");
+  verify.texts("--trust", "[ROLE=]PEM", arguments->trust, "public key that you trust, as provider= or auditor= alone; again for more");
   verify.choice("--require", {"supports", "inconclusive", "does-not-support"}, arguments->require, "exit 7 on a valid bag with another outcome");
   add_device_option(verify, arguments->device);
   verify.whole("--threads", "N", arguments->threads, 1, 1024, "[one for each core]");
   verify.flag("--explain", arguments->explain, "print the formulas, the counts and the nulls");
   verify.flag("--json", arguments->json, "one JSON object with state and codes");
   verify.note("Exit status 0 if the bag is valid, 1 if it is invalid or, with --trust, signed by others. -v lists every check.");
-  verify.example("heirmark verify case-17/bag --trust provider.pem --trust auditor.pem");
+  verify.example("heirmark verify case-17/bag --trust provider=provider.pem --trust auditor=auditor.pem");
   verify.run([arguments] { return run_verify(*arguments); });
 }
 

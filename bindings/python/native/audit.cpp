@@ -8,6 +8,9 @@
 #include <iterator>
 #include <system_error>
 
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/variant.h>
+
 #include "common.hpp"
 
 namespace heirmark::python {
@@ -212,19 +215,22 @@ void bind_evidence(nb::module_& module) {
       .def("__repr__", [](const VerifyReport& self) { return "<heirmark.Verification " + std::string(bag_state_name(self.state)) + ", " + self.outcome + ">"; });
   module.def(
       "verify_bag",
-      [](const std::filesystem::path& bag, std::vector<std::string> trust_roots, const std::string& device, unsigned threads, nb::object progress) {
+      [](const std::filesystem::path& bag, const std::vector<std::variant<std::string, std::pair<std::string, std::string>>>& trust_roots, const std::string& device, unsigned threads, nb::object progress) {
         Watch watch(std::move(progress));
         VerifyOptions options;
-        options.trust_roots = std::move(trust_roots);
+        for (const auto& root : trust_roots) {
+          if (const auto* of_role = std::get_if<1>(&root)) options.trust_roots.emplace_back(of_role->second, of_role->first);
+          else options.trust_roots.emplace_back(std::get<0>(root));
+        }
         options.device = take(parse_device(device));
         options.threads = threads;
         options.progress = watch.share();
         return watch.take(unlocked([&] { return verify_bag(bag, options); }));
       },
-      "bag"_a, nb::kw_only(), "trust_roots"_a = std::vector<std::string>{}, "device"_a = "cpu", "threads"_a = 1, "progress"_a = nb::none(),
-      nb::sig("def verify_bag(bag: str | os.PathLike, *, trust_roots: collections.abc.Sequence[str] = [], device: str = 'cpu', threads: int = 1, progress: "
+      "bag"_a, nb::kw_only(), "trust_roots"_a = std::vector<std::variant<std::string, std::pair<std::string, std::string>>>{}, "device"_a = "cpu", "threads"_a = 1, "progress"_a = nb::none(),
+      nb::sig("def verify_bag(bag: str | os.PathLike, *, trust_roots: collections.abc.Sequence[str | tuple[str, str]] = [], device: str = 'cpu', threads: int = 1, progress: "
               "collections.abc.Callable[[float], object] | None = None) -> Verification"),
-      "Recomputes everything in a bag from raw bytes.\n\ntrust_roots: public keys in PEM that the caller trusts. Whatever is wrong with the evidence is in the result; IOFailureError is about "
+      "Recomputes everything in a bag from raw bytes.\n\ntrust_roots: public keys in PEM that the caller trusts, each alone or as (role, key) with the role provider or auditor. Whatever is wrong with the evidence is in the result; IOFailureError is about "
       "reading it, or the device.");
   module.def("make_bag", [](const std::filesystem::path& folder) { unlocked([&] { take(make_bag(folder)); }); }, "folder"_a, "Packs a case's folder into folder/bag.");
   module.def("write_report", [](const std::filesystem::path& bag, const std::filesystem::path& file) { unlocked([&] { take(write_report(bag, file)); }); }, "bag"_a, "file"_a,

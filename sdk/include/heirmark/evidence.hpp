@@ -62,9 +62,14 @@ struct VerifyReport {
   std::string plan_id, outcome, log10_p, log10_e;  ///< of the bag; "" when unreadable
   [[nodiscard]] bool has(std::string_view code, Level level) const noexcept;
 };
+/// A public key in PEM that the caller trusts, as that of a role ("provider", "auditor") or, with "", of either.
+struct TrustRoot {
+  std::string public_pem, role;
+  TrustRoot(std::string pem, std::string of = {}) : public_pem(std::move(pem)), role(std::move(of)) {}  // NOLINT(google-explicit-constructor): a key is a root
+};
 struct VerifyOptions {
   bool recompute = true;  ///< the verdict; false is for whoever has computed it from these files a moment ago
-  std::vector<std::string> trust_roots;  ///< public keys in PEM; empty: none were given
+  std::vector<TrustRoot> trust_roots;  ///< empty: none were given
   Device device = Device::cpu;           ///< of the sums of C1 when the verdict is recomputed
   unsigned threads = 1;
   std::uint64_t max_object = 1ull << 24;   ///< bytes of a JSON object, statement or key

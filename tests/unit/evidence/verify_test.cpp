@@ -52,7 +52,7 @@ TEST_CASE("trust roots decide whether a valid bag is trusted") {
   both.trust_roots = {signers.auditor.public_pem, signers.provider.public_pem};
   one.trust_roots = {signers.auditor.public_pem};
   none.trust_roots = {strangers.auditor.public_pem};
-  broken.trust_roots = {"-----BEGIN PUBLIC KEY-----"};
+  broken.trust_roots = {std::string("-----BEGIN PUBLIC KEY-----")};
   CHECK(world::verify(files, both).state == BagState::valid);
   CHECK(world::verify(files, both).has("trust.auditor", Level::ok));
   CHECK(!world::verify(files, both).has("trust.unpinned", Level::note));
@@ -91,6 +91,27 @@ TEST_CASE("one key in both roles is noted") {
   world::Signers signers;
   signers.provider = signers.auditor;
   CHECK(world::verify(world::small_bag(w, signers)).has("trust.one-key", Level::note));
+}
+
+TEST_CASE("a trusted key may be trusted in one role alone") {
+  const world::World w({.responses = 2, .tokens = 2});
+  const world::Signers signers;
+  world::Signers provider_alone;  // signs as the auditor too
+  provider_alone.auditor = provider_alone.provider = signers.provider;
+  const world::Files honest = world::small_bag(w, signers), forged = world::small_bag(w, provider_alone);
+  const auto with = [](std::vector<TrustRoot> roots) {
+    VerifyOptions options;
+    options.trust_roots = std::move(roots);
+    return options;
+  };
+  const std::string provider = signers.provider.public_pem, auditor = signers.auditor.public_pem;
+  const VerifyOptions roles = with({{provider, "provider"}, {auditor, "auditor"}}), crossed = with({{provider, "auditor"}, {auditor, "provider"}});
+  CHECK(world::verify(honest, roles).state == BagState::valid);
+  CHECK(world::verify(honest, crossed).state == BagState::valid_but_untrusted);
+  CHECK(world::verify(forged, roles).state == BagState::valid_but_untrusted);
+  CHECK(world::verify(forged, with({provider, auditor})).state == BagState::valid);  // of either role: only the note tells
+  VerifyReport report;
+  CHECK(!evidence::verify_files(honest, with({{provider, "court"}}), report).ok());
 }
 
 TEST_CASE("dates that run backwards are told") {

@@ -185,7 +185,7 @@ complete -c heirmark -n '__fish_seen_subcommand_from doctor' -l timeout -r -d 'f
 complete -c heirmark -n '__fish_seen_subcommand_from doctor' -l wait -r -d 'for them to be in the ledger [60]'
 complete -c heirmark -n '__fish_seen_subcommand_from doctor' -l json -d 'one JSON object'
 complete -c heirmark -n '__fish_seen_subcommand_from report' -l output -r -d '[report.html]; - for standard output'
-complete -c heirmark -n '__fish_seen_subcommand_from verify' -l trust -r -d 'a public key that you trust; again for more'
+complete -c heirmark -n '__fish_seen_subcommand_from verify' -l trust -r -d 'public key that you trust, as provider= or auditor= alone; again for more'
 complete -c heirmark -n '__fish_seen_subcommand_from verify' -l require -x -a 'supports inconclusive does-not-support' -d 'exit 7 on a valid bag with another outcome'
 complete -c heirmark -n '__fish_seen_subcommand_from verify' -l device -x -a 'cpu cuda' -d 'where C1'\''s pairs are scored; the numbers are the same [cpu]'
 complete -c heirmark -n '__fish_seen_subcommand_from verify' -l threads -r -d '[one for each core]'

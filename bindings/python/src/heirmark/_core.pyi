@@ -871,11 +871,11 @@ class Verification:
 
     def __repr__(self) -> str: ...
 
-def verify_bag(bag: str | os.PathLike, *, trust_roots: _Sequence[str] = [], device: str = 'cpu', threads: int = 1, progress: Callable[[float], object] | None = None) -> Verification:
+def verify_bag(bag: str | os.PathLike, *, trust_roots: _Sequence[str | tuple[str, str]] = [], device: str = 'cpu', threads: int = 1, progress: Callable[[float], object] | None = None) -> Verification:
     """
     Recomputes everything in a bag from raw bytes.
 
-    trust_roots: public keys in PEM that the caller trusts. Whatever is wrong with the evidence is in the result; IOFailureError is about reading it, or the device.
+    trust_roots: public keys in PEM that the caller trusts, each alone or as (role, key) with the role provider or auditor. Whatever is wrong with the evidence is in the result; IOFailureError is about reading it, or the device.
     """
 
 def make_bag(folder: str | os.PathLike) -> None:
