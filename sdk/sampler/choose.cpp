@@ -40,6 +40,9 @@ class Choice {
   template <class Exact>
   [[nodiscard]] std::uint32_t tournament(const Exact& exact);
   void near_of_exact();
+  void near_of_band(float greatest, const Band& band);
+  [[nodiscard]] std::optional<std::uint32_t> near_tournament();
+  [[nodiscard]] std::optional<std::uint32_t> band_tournament(float greatest, const Band& band);
   [[nodiscard]] std::optional<std::uint32_t> near_race(double rest);
   [[nodiscard]] std::uint32_t inner(std::uint32_t bin, std::uint32_t count);
   [[nodiscard]] std::uint32_t inner_of_whole_bin(std::uint32_t bin, float greatest);
@@ -224,14 +227,19 @@ std::optional<std::uint32_t> Choice::near_race(double rest) {
   return winner;
 }
 
-/// Plays the tournament from w_.near and w_.errors. exact() puts the exact masses to w_.masses, should these leave the winner open.
-template <class Exact>
-std::uint32_t Choice::tournament(const Exact& exact) {
+/// Plays the tournament from w_.near and w_.errors. Nothing if they leave the winner open.
+std::optional<std::uint32_t> Choice::near_tournament() {
   read_words(task_.keys.noise, w_.coarse);
   read_words(task_.keys.mark, w_.mark);
   double rest = kNearRest;
-  if (kernel_.play_near(w_.near.data(), w_.errors.data(), w_.mark.data(), task_.rule.layers, rest, w_.upper.data()))
-    if (const auto winner = near_race(rest)) return *winner;
+  if (!kernel_.play_near(w_.near.data(), w_.errors.data(), w_.mark.data(), task_.rule.layers, rest, w_.upper.data())) return std::nullopt;
+  return near_race(rest);
+}
+
+/// The same, and exactly if that does not tell: exact() puts the exact masses to w_.masses.
+template <class Exact>
+std::uint32_t Choice::tournament(const Exact& exact) {
+  if (const auto winner = near_tournament()) return *winner;
   exact();
   kernel_.play(w_.masses.data(), w_.mark.data(), task_.rule.layers, w_.scratch.data());
   return exact_race();
@@ -263,15 +271,44 @@ std::uint32_t Choice::dense_tournament(const Bounded& bounded) {
   return inner_of_whole_bin(tournament(exact), greatest);
 }
 
+/// w_.near of the tokens that stay, summed in float32: those that the band leaves open count half, give or take a half.
+void Choice::near_of_band(float greatest, const Band& band) {
+  const double temperature = task_.filter.temperature;
+  const double total = kernel_.total_from(row_, {greatest, static_cast<float>(kLog2E / temperature)}, band.may_stay.logit, w_.upper.data());
+  kernel_.near(w_.upper.data(), row_.vocab, 0, total, w_.near.data(), w_.errors.data());
+  const float end = std::nextafter(band.stays.logit, static_cast<float>(kInfinity));
+  const std::uint32_t count = kernel_.collect(row_, band.may_stay.logit, end, kMaxVocab, w_.ids.data(), w_.logits.data());
+  if (w_.e.size() < count) w_.e.resize(count);
+  kernel_.exact_values(w_.logits.data(), count, temperature, greatest, w_.e.data());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (band.stays.reaches(w_.logits[i], w_.ids[i])) continue;
+    const std::uint32_t bin = core::bin_of(w_.ids[i]);
+    const double near = w_.near[bin], error = w_.errors[bin], most = near * (1 + error), least = near * (1 - error) - w_.e[i] / total * (1 + 1e-6);
+    const double middle = (most + std::max(least, 0.0)) / 2;
+    if (!(middle > 0)) continue;  // below what a mass may be off by anyhow
+    w_.near[bin] = static_cast<float>(middle);
+    w_.errors[bin] = static_cast<float>((most - middle) / middle * (1 + 1e-6) + 0x1p-23);
+  }
+}
+
+std::optional<std::uint32_t> Choice::band_tournament(float greatest, const Band& band) {
+  near_of_band(greatest, band);
+  const auto winner = near_tournament();
+  if (!winner) return std::nullopt;
+  const auto count = fill_inside(*winner, greatest, band);
+  if (!count) return std::nullopt;
+  return inner(*winner, *count);
+}
+
 std::uint32_t Choice::truncated_race(const Bounded& bounded, float greatest, bool only_min_p) {
   const marks::Filter& filter = task_.filter;
-  const bool bounds_do = task_.rule.kind != marks::RuleKind::tournament;
-  if (bounds_do && only_min_p) {
+  const bool tournament_rule = task_.rule.kind == marks::RuleKind::tournament;
+  if (only_min_p && !tournament_rule) {
     if (const auto token = bounded_race(bounded, greatest, {.least = filter.min_p})) return *token;
   }
-  const Truncation kept = truncate(kernel_, row_, filter, greatest, bounds_do, w_);
+  const Truncation kept = truncate(kernel_, row_, filter, greatest, true, w_);
   if (!kept.listed) {
-    if (const auto token = bounded_race(bound(false), greatest, kept.band)) return *token;
+    if (const auto token = tournament_rule ? band_tournament(greatest, kept.band) : bounded_race(bound(false), greatest, kept.band)) return *token;
   }
   const std::uint32_t count = kept.listed ? kept.count : truncate(kernel_, row_, filter, greatest, false, w_).count;
   const auto sum = [&] {
@@ -283,7 +320,7 @@ std::uint32_t Choice::truncated_race(const Bounded& bounded, float greatest, boo
   };
   sum();
   std::uint32_t winner = 0;
-  if (task_.rule.kind == marks::RuleKind::tournament) {
+  if (tournament_rule) {
     near_of_exact();
     winner = tournament(sum);
   } else {
