@@ -273,6 +273,27 @@ class Steps(Audits):
         self.run_fails_here(5, "audit", "run", folder, words="out of order")
         self.run_fails(5, "audit", "suspect", "-o", self.dir / "s.json", "--", "/no/such/program", words="/no/such/program")
 
+    def test_a_suspect_cannot_read_the_passphrase(self):
+        passphrase, peek = self.dir / "passphrase", self.dir / "peek.py"
+        passphrase.write_text(PASSPHRASE + "\n")
+        peek.write_text(f"""import os, runpy, sys
+for fd in range(3, 65):
+    try:
+        found = os.pread(fd, 4096, 0)
+    except OSError:
+        continue
+    open({str(self.dir / "stolen")!r}, "ab").write(found)
+sys.argv[0] = {str(HERE / "suspect.py")!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+""")
+        call("audit", "suspect", "-o", self.base / "thief.json", "--", sys.executable, peek, VOCAB)
+        self.plan(self.dir / "case", "thief")
+        with open(passphrase, "rb") as file:
+            done = subprocess.run([HEIRMARK, "audit", "run", self.dir / "case", *map(str, self.auditor), "--passphrase-fd", str(file.fileno())], pass_fds=(file.fileno(),),
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(), check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse((self.dir / "stolen").exists())
+
     def test_a_verdict_before_its_time(self):
         folder = self.dir / "case"
         self.plan(folder, "guilty")

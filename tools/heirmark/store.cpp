@@ -58,8 +58,10 @@ Result<Passphrase> ask_passphrase(const std::string& prompt, bool twice) {
 
 Result<Passphrase> get_passphrase(const StoreOptions& options, const std::string& prompt, bool twice) {
   if (options.passphrase_fd == StoreOptions{}.passphrase_fd) return ask_passphrase(prompt, twice);
-  auto passphrase = Passphrase::read_fd(static_cast<int>(options.passphrase_fd));
-  if (!passphrase) return passphrase.error().at("--passphrase-fd " + std::to_string(options.passphrase_fd));
+  const auto descriptor = static_cast<int>(options.passphrase_fd);
+  auto passphrase = Passphrase::read_fd(descriptor);
+  if (!passphrase) return passphrase.error().at("--passphrase-fd " + std::to_string(descriptor));
+  if (descriptor > STDERR_FILENO) ::close(descriptor);  // a file could be read again, by whoever inherits it
   return passphrase;
 }
 }  // namespace
