@@ -23,32 +23,20 @@ Result<std::string> random_id() {
   return crypto::hex_encode(bytes);
 }
 
-// All files under a temporary name beside the folder, then one rename: a case is there whole or not at all.
+// A case is there whole or not at all.
 Result<void> write_folder(const fs::path& folder, const std::vector<NewFile>& files) {
   std::error_code code;
   if (fs::exists(folder, code) && !(fs::is_directory(folder, code) && fs::is_empty(folder, code)))
     return Error{ErrorCode::usage, folder.string() + " is there already; a plan is never overwritten"};
-  fs::path target = fs::absolute(folder, code).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
-  const auto id = random_id();
-  if (!id) return id.error();
-  std::string hidden(1, '.');
-  hidden.append(target.filename().string()).append(1, '.').append(*id);
-  const fs::path temporary = target.parent_path() / hidden;
-  const auto write = [&]() -> Result<void> {
-    for (const NewFile& file : files) {
-      const fs::path path = temporary / file.path;
-      fs::create_directories(path.parent_path(), code);
-      if (code) return files::failure(target, code.value(), files::Access::write);
-      if (auto done = files::write_atomic(path, file.bytes); !done) return done;
-    }
-    fs::rename(temporary, target, code);
+  auto made = files::NewFolder::beside(folder);
+  if (!made) return made.error();
+  for (const NewFile& file : files) {
+    const fs::path path = made->path() / file.path;
+    fs::create_directories(path.parent_path(), code);
     if (code) return files::failure(folder, code.value(), files::Access::write);
-    return {};
-  };
-  auto done = write();
-  if (!done) fs::remove_all(temporary, code);
-  return done;
+    if (auto done = files::write_atomic(path, file.bytes, audit::file_mode(file.path)); !done) return done;
+  }
+  return made->rename();
 }
 }  // namespace
 
@@ -152,7 +140,7 @@ Result<Verdict> write_verdict(const std::filesystem::path& folder, const std::fi
   inputs.opening = *opening_bytes;
   auto verdict = compute_verdict(inputs, date, options);
   if (!verdict) return verdict;
-  if (auto done = files::write_atomic(folder / "opening.json", *opening_bytes); !done) return done.error();
+  if (auto done = files::write_atomic(folder / "opening.json", *opening_bytes, audit::file_mode("opening.json")); !done) return done.error();
   if (auto done = files::write_atomic(folder / "verdict.json", verdict->bytes()); !done) return done.error();
   return verdict;
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/wipe.hpp"
@@ -175,6 +176,33 @@ Result<void> write_new(const std::filesystem::path& path, std::string_view bytes
     return write_failure(path);
   }
   sync_folder(path);
+  return {};
+}
+
+Result<NewFolder> NewFolder::beside(const std::filesystem::path& target) {
+  NewFolder out;
+  std::error_code code;
+  out.target_ = std::filesystem::weakly_canonical(target, code);  // a link to an empty folder stays one
+  if (code) out.target_ = std::filesystem::absolute(target, code).lexically_normal();
+  if (!out.target_.has_filename()) out.target_ = out.target_.parent_path();
+  std::string name = (out.target_.parent_path() / ".").string();
+  name.append(out.target_.filename().string()).append(".XXXXXX");
+  if (::mkdtemp(name.data()) == nullptr) return write_failure(target);
+  out.temporary_ = std::move(name);
+  return out;
+}
+
+NewFolder::NewFolder(NewFolder&& other) noexcept : target_(std::move(other.target_)), temporary_(std::move(other.temporary_)) { other.temporary_.clear(); }
+
+NewFolder::~NewFolder() {
+  std::error_code ignored;
+  if (!temporary_.empty()) std::filesystem::remove_all(temporary_, ignored);
+}
+
+Result<void> NewFolder::rename() {
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) return write_failure(target_);
+  temporary_.clear();
+  sync_folder(target_);
   return {};
 }
 

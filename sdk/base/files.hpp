@@ -28,6 +28,21 @@ enum class Access : std::uint8_t { read, write };
 [[nodiscard]] Result<void> write_atomic(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644);
 /// The same, but fails with `usage` when the file exists: two makers cannot both win.
 [[nodiscard]] Result<void> write_new(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644);
+/// A folder of mode 0700 under a hidden temporary name beside `target`: it takes its name whole, in place of an empty folder at most, or
+/// goes away.
+class NewFolder {
+ public:
+  [[nodiscard]] static Result<NewFolder> beside(const std::filesystem::path& target);
+  NewFolder(NewFolder&& other) noexcept;
+  ~NewFolder();
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return temporary_; }
+  [[nodiscard]] Result<void> rename();
+
+ private:
+  NewFolder() = default;
+  std::filesystem::path target_, temporary_;
+};
+
 /// Appends in one write and fsyncs.
 [[nodiscard]] Result<void> append(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644);
 

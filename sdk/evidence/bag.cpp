@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/case.hpp"
 #include "audit/plan.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
@@ -170,7 +171,9 @@ Result<void> make_bag(const std::filesystem::path& folder) {
   for (const auto& [path, bytes] : files) {
     fs::create_directories((fresh / path).parent_path(), code);
     if (code) return files::failure(fresh / path, code.value(), files::Access::write);
-    if (auto done = files::write_atomic(fresh / path, bytes); !done) return done;
+    const std::string_view name = path;
+    const unsigned mode = audit::file_mode(name.starts_with("data/") ? name.substr(5) : name);
+    if (auto done = files::write_atomic(fresh / path, bytes, mode); !done) return done;
   }
   std::error_code status;
   code.clear();

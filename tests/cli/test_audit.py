@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,18 @@ class Verdicts(Audits):
         self.assertEqual(here.code, 0, here.err)
         mine, base = (json.loads((at / "verdict.json").read_text()) for at in (folder, self.base / "guilty"))
         self.assertEqual({**mine, "date": ""}, {**base, "date": ""})
+
+    def test_who_may_read_a_case(self):
+        case = self.base / "guilty"
+        for name in ("opening.json", "ledger.jsonl", "bag/data/opening.json", "bag/data/ledger.jsonl"):
+            self.assertEqual(stat.S_IMODE((case / name).stat().st_mode), 0o600, name)
+        self.assertEqual(stat.S_IMODE(case.stat().st_mode), 0o700)
+        self.assertEqual(stat.S_IMODE((case / "bag/data/verdict.json").stat().st_mode) & 0o400, 0o400)
+        # A case of an older version gets them too.
+        old = self.copied()
+        (old / "opening.json").chmod(0o644)
+        self.run_ok("audit", "verdict", old, "--opening", self.base / "opening.json", *self.auditor, passphrase=PASSPHRASE)
+        self.assertEqual(stat.S_IMODE((old / "opening.json").stat().st_mode), 0o600)
 
     def test_the_report_is_a_function_of_the_bag(self):
         self.run_ok("report", self.base / "guilty/bag", "-o", self.dir / "again.html")
