@@ -1,4 +1,4 @@
-// make_plan and write_verdict: what they put into a case's folder.
+// A case's folder: its lock, and what make_plan and write_verdict put into it.
 #include <algorithm>
 
 #include <heirmark/audit.hpp>
@@ -39,6 +39,18 @@ Result<void> write_folder(const fs::path& folder, const std::vector<NewFile>& fi
   return made->rename();
 }
 }  // namespace
+
+struct CaseLock::Impl { std::unique_ptr<files::FolderLock> lock; };
+CaseLock::CaseLock(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+CaseLock::CaseLock(CaseLock&&) noexcept = default;
+CaseLock::~CaseLock() = default;
+
+Result<CaseLock> CaseLock::take(const std::filesystem::path& folder) {
+  auto lock = files::FolderLock::take(folder, false);
+  if (!lock) return lock.error();
+  if (*lock == nullptr) return Error{ErrorCode::io, folder.string() + ": another command is at work in this folder"};
+  return CaseLock(std::make_unique<Impl>(std::move(lock).value()));
+}
 
 Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& folder) {
   const auto read = [](const fs::path& path) { return files::read(path, audit::kMaxFile); };

@@ -206,6 +206,19 @@ Result<void> NewFolder::rename() {
   return {};
 }
 
+Result<std::unique_ptr<FolderLock>> FolderLock::take(const std::filesystem::path& folder, bool wait) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return write_failure(folder);
+  std::unique_ptr<FolderLock> lock(new FolderLock(fd));
+  while (::flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) != 0) {
+    if (errno == EWOULDBLOCK) return std::unique_ptr<FolderLock>();
+    if (errno != EINTR) return write_failure(folder);
+  }
+  return lock;
+}
+
+FolderLock::~FolderLock() { ::close(fd_); }
+
 Result<void> append(const std::filesystem::path& path, std::string_view bytes, unsigned mode) {
   Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, static_cast<mode_t>(mode))};
   if (file.fd < 0) return write_failure(path);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,19 @@ class NewFolder {
  private:
   NewFolder() = default;
   std::filesystem::path target_, temporary_;
+};
+
+/// flock on a folder; ends with this object, or with the process, however it ends. Null if another has it and `wait` is false.
+class FolderLock {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<FolderLock>> take(const std::filesystem::path& folder, bool wait);
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  ~FolderLock();
+
+ private:
+  explicit FolderLock(int fd) noexcept : fd_(fd) {}
+  int fd_;
 };
 
 /// Appends in one write and fsyncs.

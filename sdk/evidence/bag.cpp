@@ -151,6 +151,14 @@ Result<void> make_bag(const std::filesystem::path& folder) {
   if (!plan_bytes) return plan_bytes.error();
   const auto plan = Plan::parse(*plan_bytes);
   if (!plan) return plan.error().at((folder / "plan.json").string());
+  // The names under which a bag is made are always the same, so that what a kill left goes away: one at a time, then. Without statements
+  // it comes to nothing below.
+  std::unique_ptr<files::FolderLock> lock;
+  if (!files::is_missing(folder / "statements")) {
+    auto taken = files::FolderLock::take(folder / "statements", true);
+    if (!taken) return taken.error();
+    lock = std::move(taken).value();
+  }
   evidence::Files files;
   std::error_code code;
   for (const auto& file : evidence::payload_files()) {

@@ -1,4 +1,5 @@
 """A whole audit from key to report, its verification, and what happens when something is wrong."""
+import fcntl
 import json
 import os
 import pathlib
@@ -312,6 +313,36 @@ runpy.run_path(sys.argv[0], run_name="__main__")
         self.plan(folder, "guilty")
         self.run_fails_here(2, "audit", "verdict", folder, "--opening", self.base / "opening.json", words="audit run")
         self.run_fails_here(3, "audit", "verdict", self.dir / "none", "--opening", self.base / "opening.json", words="plan.json")
+
+    def test_two_verdicts_at_once(self):
+        folder = self.copied()
+        verdict = ("audit", "verdict", folder, "--opening", self.base / "opening.json", *self.auditor)
+        held = os.open(folder, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        self.run_fails_here(5, *verdict[:-2], words=f"{folder}: another command is at work in this folder")
+        os.close(held)
+        together = []
+        for _ in range(4):
+            read, write = os.pipe()
+            os.write(write, (PASSPHRASE + "\n").encode())
+            os.close(write)
+            together.append(subprocess.Popen([HEIRMARK, *map(str, verdict), "--passphrase-fd", str(read)], pass_fds=(read,), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                             env=environment()))
+            os.close(read)
+        codes = {one.wait(timeout=60) for one in together}
+        self.assertIn(0, codes)
+        self.assertLessEqual(codes, {0, 5})
+        self.run_ok("verify", folder / "bag")
+        self.assertEqual([path.name for path in folder.iterdir() if path.name.startswith(".")], [])
+
+    def test_what_a_kill_left_of_a_bag_goes_away(self):
+        folder = self.copied()
+        for name in (".bag.new", ".bag.old"):
+            (folder / name / "data").mkdir(parents=True)
+            (folder / name / "data/opening.json").write_text("half")
+        self.run_ok("audit", "verdict", folder, "--opening", self.base / "opening.json", *self.auditor, passphrase=PASSPHRASE)
+        self.run_ok("verify", folder / "bag")
+        self.assertEqual([path.name for path in folder.iterdir() if path.name.startswith(".")], [])
 
     def test_another_keys_opening(self):
         folder = self.copied()

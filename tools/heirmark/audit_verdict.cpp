@@ -157,6 +157,8 @@ Result<int> run_verdict(const VerdictArguments& arguments) {
     const fs::path statement = folder / "statements" / (std::string(object_name(object)) + ".dsse.json");
     if (!fs::exists(statement, error)) return Error{ErrorCode::bad_input, statement.string() + ": the provider's signed statement is missing"};
   }
+  const auto lock = CaseLock::take(folder);  // until bag and report are there: all of one verdict
+  if (!lock) return lock.error();
   auto store = open_store(arguments.store, Missing::fail);
   if (!store) return store.error();
   const auto signer = find_signer(*store, arguments.signer, Missing::fail);

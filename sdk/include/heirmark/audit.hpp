@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -87,6 +88,21 @@ struct PlanRequest {
 
 /// Checks everything a run will need and writes the folder, which must not exist or be empty. Returns the plan.
 [[nodiscard]] Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& folder);
+
+/// One writer at a time in a case's folder. run_audit takes it by itself; hold it from write_verdict to make_bag (evidence.hpp) where another
+/// process may be at work: a bag of two verdicts is invalid.
+class CaseLock {
+ public:
+  /// `io` if another has it.
+  [[nodiscard]] static Result<CaseLock> take(const std::filesystem::path& folder);
+  CaseLock(CaseLock&&) noexcept;
+  ~CaseLock();
+
+ private:
+  struct Impl;
+  explicit CaseLock(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+};
 
 struct RunProgress {
   std::string_view channel;   ///< "c1" or "issued"

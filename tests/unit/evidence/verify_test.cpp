@@ -1,4 +1,6 @@
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "bag_world.hpp"
 
@@ -27,6 +29,29 @@ TEST_CASE("a bag verifies from the disk, with every check") {
     INFO(code);
     CHECK(report->has(code, Level::ok));
   }
+}
+
+TEST_CASE("bags that are made at once are whole, and what a kill left goes away") {
+  const world::World w({.responses = 3, .tokens = 3});
+  const world::Signers signers;
+  world::Folder folder;
+  world::make_case(w, signers, folder.path());
+  const fs::path home = folder.path() / "case";
+  fs::create_directories(home / ".bag.new/data");
+  fs::create_directories(home / ".bag.old/data");
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> makers;
+  for (int i = 0; i < 4; ++i)
+    makers.emplace_back([&] {
+      for (int k = 0; k < 5; ++k) failed += !make_bag(home).ok();
+    });
+  for (std::thread& maker : makers) maker.join();
+  CHECK(failed == 0);
+  const auto report = verify_bag(home / "bag", {});
+  REQUIRE(report.ok());
+  INFO(text(*report));
+  CHECK(report->state == BagState::valid);
+  for (const auto& entry : fs::directory_iterator(home)) CHECK(entry.path().filename().string().front() != '.');
 }
 
 TEST_CASE("bags of fewer channels verify, and hold no file that is not used") {
