@@ -80,7 +80,7 @@ Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& 
   plan.h2 = request.h2.empty() ? "It was not: the key is independent of everything about the suspect." : request.h2;
 
   plan.channels = request.channels.empty() ? default_channels(!request.prompts.empty(), !request.ledger.empty()) : request.channels;
-  if (request.channels.empty())
+  if (request.channels.empty() || request.fit_decoys)
     for (ChannelPlan& channel : plan.channels)
       channel.decoys = static_cast<std::uint32_t>(std::min<std::uint64_t>(channel.decoys, plan.family_size > plan.controls ? plan.family_size - plan.controls - 1 : 0));
   if (plan.find(Channel::c1) != nullptr) {

@@ -236,6 +236,13 @@ class Steps(Audits):
                 self.assertIn(words, done.err)
                 self.assertFalse((self.dir / "case/plan.json").exists())
 
+    def test_a_small_family_has_fewer_decoys_unless_they_were_asked_for(self):
+        base = ("audit", "plan", "--commitment", self.base / "public/commitment.json", "--suspect", self.base / "guilty.json", "--prompts", self.base / "prompts.jsonl", *self.auditor)
+        for name, more, decoys in (("a", (), 4091), ("b", ("--controls", 9, "--channel", "c1"), 4086), ("c", ("--decoys", 4091), 4091)):
+            self.run_ok(*base, *more, "-o", self.dir / name, passphrase=PASSPHRASE)
+            self.assertEqual(json.loads((self.dir / name / "plan.json").read_text())["channels"][0]["decoys"], decoys)
+        self.run_fails(2, *base, "--decoys", 4095, "-o", self.dir / "d", passphrase=PASSPHRASE, words="family size 4096")
+
     def test_alpha_is_kept_as_an_exact_decimal(self):
         for given, kept in (("1e-6", "0.000001"), ("2.50e-3", "0.0025"), (".01", "0.01"), ("0.00010", "0.0001")):
             folder = self.dir / given

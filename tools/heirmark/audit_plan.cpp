@@ -49,7 +49,7 @@ struct PlanArguments {
   std::vector<std::string> channels;
   std::uint64_t attempt = 1, multiplicity = 0, texts = 500, tokens = 128, decoys = 4095, temperature_milli = 1000, samples = 4, top = 16, controls = 4;
   std::uint64_t fit = kUnset;
-  bool channel_options = false;
+  bool decoys_given = false;
   static constexpr std::uint64_t kUnset = std::numeric_limits<std::uint64_t>::max();
 };
 
@@ -177,6 +177,7 @@ Result<int> run_plan(const PlanArguments& arguments) {
   auto channels = channels_of(arguments);
   if (!channels) return channels.error();
   request.channels = *std::move(channels);
+  request.fit_decoys = !arguments.decoys_given;
   if (arguments.fit != PlanArguments::kUnset) request.fit_responses = arguments.fit;
   request.controls = static_cast<std::uint32_t>(arguments.controls);
   auto store = open_store(arguments.store, Missing::create);
@@ -242,7 +243,10 @@ void add_audit_plan(Command& audit) {
   plan.text("--signer", "NAME", arguments->signer, "signing key, made if there is none [auditor]");
   add_store_options(plan, arguments->store);
   plan.example("heirmark audit plan --commitment commitment.json --suspect suspect.json --prompts p.jsonl -o case/");
-  plan.run([arguments] { return run_plan(*arguments); });
+  plan.run([arguments, &plan] {
+    arguments->decoys_given = plan.was_given("--decoys");
+    return run_plan(*arguments);
+  });
 }
 
 }  // namespace heirmark::cli

@@ -78,7 +78,8 @@ struct PlanRequest {
   std::uint64_t attempt = 1;
   std::uint64_t multiplicity = 0;  ///< 0: as `attempt`
   std::string h1, h2;              ///< empty: the standard sentences
-  std::vector<ChannelPlan> channels;  ///< empty: default_channels()
+  std::vector<ChannelPlan> channels;  ///< empty: default_channels(), with fit_decoys
+  bool fit_decoys = false;            ///< c1: where `channels` have more decoys than the family has beside the controls, those it has
   std::optional<std::uint64_t> fit_responses;  ///< empty: a tenth of the ledger, at least 1 and at most 32, when c3 is used
   std::uint32_t controls = 4;
 };
