@@ -155,13 +155,9 @@ Result<void> write_atomic(const std::filesystem::path& path, std::string_view by
   }
   const std::filesystem::path temporary = temporary_name(path);
   if (auto written = write_temporary(temporary, bytes, mode, path); !written) return written;
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    Error error = write_failure(path);
-    ::unlink(temporary.c_str());
-    return error;
-  }
-  sync_folder(path);
-  return {};
+  auto renamed = files::rename(temporary, path);
+  if (!renamed) ::unlink(temporary.c_str());
+  return renamed;
 }
 
 Result<void> write_new(const std::filesystem::path& path, std::string_view bytes, unsigned mode) {
@@ -179,15 +175,24 @@ Result<void> write_new(const std::filesystem::path& path, std::string_view bytes
   return {};
 }
 
+Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return write_failure(to);
+  sync_folder(to);
+  return {};
+}
+
 Result<NewFolder> NewFolder::beside(const std::filesystem::path& target) {
   NewFolder out;
   std::error_code code;
   out.target_ = std::filesystem::weakly_canonical(target, code);  // a link to an empty folder stays one
   if (code) out.target_ = std::filesystem::absolute(target, code).lexically_normal();
   if (!out.target_.has_filename()) out.target_ = out.target_.parent_path();
-  std::string name = (out.target_.parent_path() / ".").string();
+  const std::filesystem::path parent = out.target_.parent_path();
+  std::filesystem::create_directories(parent, code);
+  if (code) return failure(parent, code.value(), Access::write);
+  std::string name = (parent / ".").string();
   name.append(out.target_.filename().string()).append(".XXXXXX");
-  if (::mkdtemp(name.data()) == nullptr) return write_failure(target);
+  if (::mkdtemp(name.data()) == nullptr) return write_failure(parent);
   out.temporary_ = std::move(name);
   return out;
 }
@@ -200,9 +205,8 @@ NewFolder::~NewFolder() {
 }
 
 Result<void> NewFolder::rename() {
-  if (::rename(temporary_.c_str(), target_.c_str()) != 0) return write_failure(target_);
+  if (auto done = files::rename(temporary_, target_); !done) return done;
   temporary_.clear();
-  sync_folder(target_);
   return {};
 }
 

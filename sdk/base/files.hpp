@@ -29,8 +29,11 @@ enum class Access : std::uint8_t { read, write };
 [[nodiscard]] Result<void> write_atomic(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644);
 /// The same, but fails with `usage` when the file exists: two makers cannot both win.
 [[nodiscard]] Result<void> write_new(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644);
-/// A folder of mode 0700 under a hidden temporary name beside `target`: it takes its name whole, in place of an empty folder at most, or
-/// goes away.
+/// Renames and fsyncs the folder of the new name.
+[[nodiscard]] Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// A folder of mode 0700 under a hidden temporary name beside `target`, whose parents are made: it takes its name whole, in place of an
+/// empty folder at most, or goes away.
 class NewFolder {
  public:
   [[nodiscard]] static Result<NewFolder> beside(const std::filesystem::path& target);
