@@ -1,6 +1,7 @@
 """One wrong input of each kind for each command: one line on standard error that names the place, the documented exit code, and nothing half written."""
 import json
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -342,6 +343,29 @@ class Outputs(Wrong):
         self.run_ok("mark", "--subkeys", self.subkeys, "--tokens", 5, "--seed", 1, "-o", pipe)
         self.assertEqual(reader.communicate(timeout=30)[0].decode(), self.run_ok("mark", "--subkeys", self.subkeys, "--tokens", 5, "--seed", 1).out)
         self.assertTrue(stat.S_ISFIFO(pipe.stat().st_mode))
+
+
+class Limits(Wrong):
+    def limited(self, *args, stdout=subprocess.PIPE):
+        read, write = os.pipe()
+        os.write(write, (PASSPHRASE + "\n").encode())
+        os.close(write)
+        more = ["--passphrase-fd", str(read)] if "--keystore" in args else []
+        done = subprocess.run([HEIRMARK, *map(str, args), *more], pass_fds=(read,), stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment(), check=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)))
+        os.close(read)
+        self.assertEqual((done.returncode, len(done.stderr.splitlines())), (5, 1), done.stderr)
+        return done.stderr
+
+    def test_a_limit_on_the_size_of_files(self):
+        out = self.dir / "t.jsonl"
+        self.assertEqual(self.limited(*self.good["mark"][:-1], out, "--texts", 50), f"heirmark: {out}: File too large\n")
+        with open(out, "w") as file:
+            self.assertEqual(self.limited("mark", "--subkeys", self.subkeys, "--texts", 50, stdout=file), "heirmark: standard output: File too large\n")
+        out.unlink()
+        self.assertIn("new", self.limited("ledger", "new", self.dir / "new", *self.provider))
+        self.assertIn("case", self.limited(*self.good["audit plan"]))
+        self.assertEqual(list(self.dir.iterdir()), [])
 
 
 class Permissions(Wrong):
