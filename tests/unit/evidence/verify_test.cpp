@@ -19,6 +19,7 @@ TEST_CASE("a bag verifies from the disk, with every check") {
   INFO(text(*report));
   CHECK(report->state == BagState::valid);
   CHECK(report->has("trust.unpinned", Level::note));
+  CHECK(!report->has("transcript.name", Level::note));
   CHECK(report->outcome == "inconclusive");
   CHECK(!report->plan_id.empty());
   for (const char* code : {"bag.manifest", "bag.tags", "plan.parse", "commitment.opening-digest", "commitment.opening-fields", "plan.commitment", "plan.opening", "plan.key",
@@ -197,6 +198,11 @@ TEST_CASE("an auditor who signs everything again still cannot change what was as
   CHECK(again(c1.substr(0, first), nothing) == std::set<std::string>{"transcript.c1", "verdict.recomputed"});          // a text left out
   CHECK(again(c1.substr(first) + c1.substr(0, first), nothing) == std::set<std::string>{"transcript.c1", "verdict.recomputed"});  // another order
   CHECK(again(c1, [](Transcript& t) { t.hello.vocab = 5000; }) == std::set<std::string>{"transcript.hello", "verdict.recomputed"});
+  CHECK(again(c1, [](Transcript& t) { t.hello.name = "another"; }).empty());
+  const auto told = verify_bag(home / "bag", {});
+  REQUIRE(told.ok());
+  CHECK(told->has("transcript.name", Level::note));
+  CHECK(told->state == BagState::valid);
   CHECK(again(c1, [](Transcript& t) { ++t.queries; }) == std::set<std::string>{"transcript.file", "verdict.recomputed"});
   CHECK(again(c1, [](Transcript& t) { std::swap(t.files[0], t.files[1]); }) == std::set<std::string>{"transcript.file", "verdict.recomputed"});
   CHECK(again(c1, [](Transcript& t) { t.plan = std::string(64, '0'); }) == std::set<std::string>{"transcript.plan", "verdict.recomputed"});

@@ -74,6 +74,7 @@ TEST_CASE("the plan is compared with what was done") {
            [](Case& c) { c.plan.ledger_responses = 321; }, [](Case& c) { c.plan.key_id = "0000000000000000"; },
            [](Case& c) { c.plan.channels.pop_back(); }, [](Case& c) { c.verdict.channels.pop_back(); },
            [](Case& c) { c.transcript.queries = 819; }, [](Case& c) { c.transcript.hello_vocab = 1; },
+           [](Case& c) { c.transcript.hello_name = "student-c"; },
            [](Case& c) { c.transcript.weights_digest = fixture::digest("other"); }}) {
     Case changed = from;
     change(changed);
