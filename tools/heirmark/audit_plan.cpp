@@ -22,7 +22,22 @@ struct SuspectArguments {
   std::uint64_t vocab = 0;
 };
 
+/// Text that suspect.json, which is JSON, can hold: asked of the reader itself.
+bool is_json_text(const std::string& text) { return SuspectInfo::parse(SuspectInfo{"x", 1, {text}, "", ""}.bytes()).ok(); }
+
+Result<void> check_texts(const SuspectArguments& arguments) {
+  const auto bad = [](const std::string& what) { return Error{ErrorCode::usage, "audit suspect: " + what + " is not text in UTF-8, and suspect.json holds no other"}; };
+  for (const auto& [option, text] : {std::pair<const char*, const std::string&>{"--name", arguments.name}, {"--released", arguments.released}, {"--weights", arguments.weights}}) {
+    if (!is_json_text(text)) return bad(option);
+  }
+  for (std::size_t i = 0; i < arguments.command.size(); ++i) {
+    if (!is_json_text(arguments.command[i])) return bad(i == 0 ? "COMMAND" : "argument " + std::to_string(i) + " of COMMAND");
+  }
+  return {};
+}
+
 Result<int> run_suspect(const SuspectArguments& arguments) {
+  if (auto good = check_texts(arguments); !good) return good.error();
   SuspectInfo info{arguments.name, static_cast<std::uint32_t>(arguments.vocab), arguments.command, arguments.released, arguments.weights};
   if (info.name.empty() || info.vocab == 0 || info.weights.empty()) {
     tell("asking the suspect what it is");

@@ -167,6 +167,7 @@ Result<int> run_verdict(const VerdictArguments& arguments) {
     if (auto done = sign_object(folder, Object::transcript, now(), *signer); !done) return done.error();
   }
 
+  warn_if_exposed(arguments.opening);
   tell("computing the verdict");
   Progress progress("verdict");
   VerdictOptions options;

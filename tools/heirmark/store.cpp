@@ -1,6 +1,7 @@
 #include "store.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -92,8 +93,12 @@ Result<Keystore> open_store(const StoreOptions& options, Missing missing) {
   if (!passphrase) return passphrase.error();
   tell("keystore " + folder + ": hashing the passphrase with Argon2id");
   if (there) return Keystore::open(folder, *passphrase);
+  struct stat before {};
+  const bool open_to_others = ::stat(folder.c_str(), &before) == 0 && (before.st_mode & 0077) != 0;
   auto store = Keystore::create(folder, *passphrase);
-  if (store) inform("made       keystore " + folder);
+  if (!store) return store;
+  inform("made       keystore " + folder);
+  if (open_to_others) inform("note       " + folder + " was open to others (mode " + mode_text(before) + "); as a keystore it has mode 0700");
   return store;
 }
 
