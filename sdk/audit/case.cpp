@@ -20,6 +20,8 @@ constexpr double kEqual = 1e-9;
 double log10_of(double x) { return core::dlog(x) / core::dlog(10.0); }
 }  // namespace
 
+unsigned file_mode(std::string_view path) noexcept { return path == "opening.json" || path == "ledger.jsonl" ? 0600 : 0644; }
+
 Result<std::vector<TokenText>> parse_texts(std::string_view bytes, const Plan& plan, const std::vector<std::vector<TokenId>>& prompts, std::uint32_t vocab) {
   const ChannelPlan& channel = *plan.find(Channel::c1);
   const auto order = prompt_order(plan_seed(plan.digest()), static_cast<std::uint32_t>(prompts.size()));

@@ -9,6 +9,9 @@
 
 namespace heirmark::audit {
 
+/// The mode of a file of a case, or of its bag: 0600 for the key and for what the provider's customers were answered.
+[[nodiscard]] unsigned file_mode(std::string_view path) noexcept;
+
 /// transcript/c1.jsonl: every line is the answer to the plan's query of that number. Only the plan's texts, all of them.
 [[nodiscard]] Result<std::vector<TokenText>> parse_texts(std::string_view bytes, const Plan& plan, const std::vector<std::vector<TokenId>>& prompts, std::uint32_t vocab);
 /// transcript/issued.jsonl likewise.

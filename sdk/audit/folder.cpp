@@ -1,4 +1,4 @@
-// make_plan and write_verdict: what they put into a case's folder.
+// A case's folder: its lock, and what make_plan and write_verdict put into it.
 #include <algorithm>
 
 #include <heirmark/audit.hpp>
@@ -39,41 +39,42 @@ Result<std::string> prompt_lines(const fs::path& file, std::uint32_t vocab) {
   return lines;
 }
 
-// All files under a temporary name beside the folder, then one rename: a case is there whole, and signed, or not at all.
+// A case is there whole, and signed, or not at all.
 Result<void> write_folder(const fs::path& folder, const std::vector<NewFile>& files, const std::function<Result<void>(const fs::path&)>& sign) {
   std::error_code code;
   if (fs::exists(folder, code) && !(fs::is_directory(folder, code) && fs::is_empty(folder, code)))
     return Error{ErrorCode::usage, folder.string() + " is there already; a plan is never overwritten"};
-  fs::path target = fs::absolute(folder, code).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
-  const auto id = random_id();
-  if (!id) return id.error();
-  std::string hidden(1, '.');
-  hidden.append(target.filename().string()).append(1, '.').append(*id);
-  const fs::path temporary = target.parent_path() / hidden;
-  const auto write = [&]() -> Result<void> {
-    for (const NewFile& file : files) {
-      const fs::path path = temporary / file.path;
-      fs::create_directories(path.parent_path(), code);
-      if (code) return files::failure(target, code.value(), files::Access::write);
-      if (auto done = files::write_atomic(path, file.bytes); !done) return done;
-    }
-    if (sign)
-      if (auto done = sign(temporary); !done) return done;
-    fs::rename(temporary, target, code);
+  auto made = files::NewFolder::beside(folder);
+  if (!made) return made.error();
+  for (const NewFile& file : files) {
+    const fs::path path = made->path() / file.path;
+    fs::create_directories(path.parent_path(), code);
     if (code) return files::failure(folder, code.value(), files::Access::write);
-    return {};
-  };
-  auto done = write();
-  if (done) return done;
-  fs::remove_all(temporary, code);
-  // The temporary name means nothing to whoever reads the message.
-  Error error = done.error();
-  for (std::size_t at = 0; (at = error.message.find(temporary.string(), at)) != std::string::npos; at += folder.string().size())
-    error.message.replace(at, temporary.string().size(), folder.string());
-  return error;
+    if (auto done = files::write_atomic(path, file.bytes, audit::file_mode(file.path)); !done) return done;
+  }
+  if (sign)
+    if (auto done = sign(made->path()); !done) {
+      // The temporary name means nothing to whoever reads the message.
+      Error error = done.error();
+      const std::string temporary = made->path().string(), shown = folder.string();
+      for (std::size_t at = 0; (at = error.message.find(temporary, at)) != std::string::npos; at += shown.size()) error.message.replace(at, temporary.size(), shown);
+      return error;
+    }
+  return made->rename();
 }
 }  // namespace
+
+struct CaseLock::Impl { std::unique_ptr<files::FolderLock> lock; };
+CaseLock::CaseLock(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+CaseLock::CaseLock(CaseLock&&) noexcept = default;
+CaseLock::~CaseLock() = default;
+
+Result<CaseLock> CaseLock::take(const std::filesystem::path& folder) {
+  auto lock = files::FolderLock::take(folder, false);
+  if (!lock) return lock.error();
+  if (*lock == nullptr) return Error{ErrorCode::io, folder.string() + ": another command is at work in this folder"};
+  return CaseLock(std::make_unique<Impl>(std::move(lock).value()));
+}
 
 Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& folder) {
   const auto read = [](const fs::path& path) { return files::read(path, audit::kMaxFile); };
@@ -103,7 +104,7 @@ Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& 
   plan.h2 = request.h2.empty() ? "It was not: the key is independent of everything about the suspect." : request.h2;
 
   plan.channels = request.channels.empty() ? default_channels(!request.prompts.empty(), !request.ledger.empty()) : request.channels;
-  if (request.channels.empty())
+  if (request.channels.empty() || request.fit_decoys)
     for (ChannelPlan& channel : plan.channels)
       channel.decoys = static_cast<std::uint32_t>(std::min<std::uint64_t>(channel.decoys, plan.family_size > plan.controls ? plan.family_size - plan.controls - 1 : 0));
   if (plan.find(Channel::c1) != nullptr) {
@@ -171,7 +172,7 @@ Result<Verdict> write_verdict(const std::filesystem::path& folder, const std::fi
   inputs.opening = *opening_bytes;
   auto verdict = compute_verdict(inputs, date, options);
   if (!verdict) return verdict;
-  if (auto done = files::write_atomic(folder / "opening.json", *opening_bytes); !done) return done.error();
+  if (auto done = files::write_atomic(folder / "opening.json", *opening_bytes, audit::file_mode("opening.json")); !done) return done.error();
   if (auto done = files::write_atomic(folder / "verdict.json", verdict->bytes()); !done) return done.error();
   return verdict;
 }

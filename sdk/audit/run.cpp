@@ -4,7 +4,6 @@
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,12 +86,11 @@ class Run {
   Result<void> all() {
     if (auto done = read_plan(); !done) return done;
     if (!files::is_missing(folder_ / "transcript.json")) return check_sealed();
+    const auto lock = CaseLock::take(folder_);
+    if (!lock) return lock.error();
     std::error_code made;
     fs::create_directories(folder_ / "transcript", made);
     if (made) return files::failure(folder_ / "transcript", made.value(), files::Access::write);
-    const Descriptor lock(::open((folder_ / "transcript").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (lock.get() < 0) return failed(folder_ / "transcript");
-    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return Error{ErrorCode::io, folder_.string() + ": another run is at work in this folder"};
     if (auto done = begin(); !done) return done;
     if (plan_.find(Channel::c1) != nullptr)
       if (auto done = texts(); !done) return done;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/wipe.hpp"
@@ -154,13 +155,9 @@ Result<void> write_atomic(const std::filesystem::path& path, std::string_view by
   }
   const std::filesystem::path temporary = temporary_name(path);
   if (auto written = write_temporary(temporary, bytes, mode, path); !written) return written;
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    Error error = write_failure(path);
-    ::unlink(temporary.c_str());
-    return error;
-  }
-  sync_folder(path);
-  return {};
+  auto renamed = files::rename(temporary, path);
+  if (!renamed) ::unlink(temporary.c_str());
+  return renamed;
 }
 
 Result<void> write_new(const std::filesystem::path& path, std::string_view bytes, unsigned mode) {
@@ -177,6 +174,54 @@ Result<void> write_new(const std::filesystem::path& path, std::string_view bytes
   sync_folder(path);
   return {};
 }
+
+Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return write_failure(to);
+  sync_folder(to);
+  return {};
+}
+
+Result<NewFolder> NewFolder::beside(const std::filesystem::path& target) {
+  NewFolder out;
+  std::error_code code;
+  out.target_ = std::filesystem::weakly_canonical(target, code);  // a link to an empty folder stays one
+  if (code) out.target_ = std::filesystem::absolute(target, code).lexically_normal();
+  if (!out.target_.has_filename()) out.target_ = out.target_.parent_path();
+  const std::filesystem::path parent = out.target_.parent_path();
+  std::filesystem::create_directories(parent, code);
+  if (code) return failure(parent, code.value(), Access::write);
+  std::string name = (parent / ".").string();
+  name.append(out.target_.filename().string()).append(".XXXXXX");
+  if (::mkdtemp(name.data()) == nullptr) return write_failure(parent);
+  out.temporary_ = std::move(name);
+  return out;
+}
+
+NewFolder::NewFolder(NewFolder&& other) noexcept : target_(std::move(other.target_)), temporary_(std::move(other.temporary_)) { other.temporary_.clear(); }
+
+NewFolder::~NewFolder() {
+  std::error_code ignored;
+  if (!temporary_.empty()) std::filesystem::remove_all(temporary_, ignored);
+}
+
+Result<void> NewFolder::rename() {
+  if (auto done = files::rename(temporary_, target_); !done) return done;
+  temporary_.clear();
+  return {};
+}
+
+Result<std::unique_ptr<FolderLock>> FolderLock::take(const std::filesystem::path& folder, bool wait) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return write_failure(folder);
+  std::unique_ptr<FolderLock> lock(new FolderLock(fd));
+  while (::flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) != 0) {
+    if (errno == EWOULDBLOCK) return std::unique_ptr<FolderLock>();
+    if (errno != EINTR) return write_failure(folder);
+  }
+  return lock;
+}
+
+FolderLock::~FolderLock() { ::close(fd_); }
 
 Result<void> append(const std::filesystem::path& path, std::string_view bytes, unsigned mode) {
   Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, static_cast<mode_t>(mode))};

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,37 @@ enum class Access : std::uint8_t { read, write };
 [[nodiscard]] Result<void> write_atomic(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644);
 /// The same, but fails with `usage` when the file exists: two makers cannot both win.
 [[nodiscard]] Result<void> write_new(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644);
+/// Renames and fsyncs the folder of the new name.
+[[nodiscard]] Result<void> rename(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// A folder of mode 0700 under a hidden temporary name beside `target`, whose parents are made: it takes its name whole, in place of an
+/// empty folder at most, or goes away.
+class NewFolder {
+ public:
+  [[nodiscard]] static Result<NewFolder> beside(const std::filesystem::path& target);
+  NewFolder(NewFolder&& other) noexcept;
+  ~NewFolder();
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return temporary_; }
+  [[nodiscard]] Result<void> rename();
+
+ private:
+  NewFolder() = default;
+  std::filesystem::path target_, temporary_;
+};
+
+/// flock on a folder; ends with this object, or with the process, however it ends. Null if another has it and `wait` is false.
+class FolderLock {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<FolderLock>> take(const std::filesystem::path& folder, bool wait);
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  ~FolderLock();
+
+ private:
+  explicit FolderLock(int fd) noexcept : fd_(fd) {}
+  int fd_;
+};
+
 /// Appends in one write and fsyncs.
 [[nodiscard]] Result<void> append(const std::filesystem::path& path, std::string_view bytes, unsigned mode = 0644);
 

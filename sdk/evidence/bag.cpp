@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/case.hpp"
 #include "audit/plan.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
@@ -143,7 +144,7 @@ Files tag_files(const Files& files, std::string_view day, std::string_view plan_
 
 Result<Files> read_bag(const std::filesystem::path& bag, const VerifyOptions& options, std::vector<Check>& checks) {
   std::error_code code;
-  const fs::file_status status = fs::symlink_status(bag, code);
+  const fs::file_status status = fs::status(bag, code);  // a link is followed here, where the caller gives it, and nowhere in the bag
   if (status.type() == fs::file_type::none) return files::failure(bag, code.value(), files::Access::read);
   if (!fs::is_directory(status)) return Error{ErrorCode::bad_input, bag.string() + (fs::exists(status) ? ": is not a folder" : ": does not exist")};
   return Reader(bag, options, checks).all();
@@ -155,6 +156,14 @@ Result<void> make_bag(const std::filesystem::path& folder) {
   if (!plan_bytes) return plan_bytes.error();
   const auto plan = Plan::parse(*plan_bytes);
   if (!plan) return plan.error().at((folder / "plan.json").string());
+  // The names under which a bag is made are always the same, so that what a kill left goes away: one at a time, then. Without statements
+  // it comes to nothing below.
+  std::unique_ptr<files::FolderLock> lock;
+  if (!files::is_missing(folder / "statements")) {
+    auto taken = files::FolderLock::take(folder / "statements", true);
+    if (!taken) return taken.error();
+    lock = std::move(taken).value();
+  }
   evidence::Files files;
   std::error_code code;
   for (const auto& file : evidence::payload_files()) {
@@ -175,7 +184,9 @@ Result<void> make_bag(const std::filesystem::path& folder) {
   for (const auto& [path, bytes] : files) {
     fs::create_directories((fresh / path).parent_path(), code);
     if (code) return files::failure(fresh / path, code.value(), files::Access::write);
-    if (auto done = files::write_atomic(fresh / path, bytes); !done) return done;
+    const std::string_view name = path;
+    const unsigned mode = audit::file_mode(name.starts_with("data/") ? name.substr(5) : name);
+    if (auto done = files::write_atomic(fresh / path, bytes, mode); !done) return done;
   }
   std::error_code status;
   code.clear();

@@ -192,6 +192,8 @@ class Verifier {
       expect(digest_of("plan.json") == transcript_->plan, "transcript.plan", "transcript.json belongs to another plan");
       if (plan_) expect(audit::check_files(*transcript_, *plan_, bytes("transcript/c1.jsonl"), bytes("transcript/issued.jsonl")), "transcript.file");
       if (suspect_) expect(audit::check_hello(transcript_->hello, *suspect_), "transcript.hello");
+      if (suspect_ && transcript_->hello.name != suspect_->name)
+        note("transcript.name", "the suspect that answered calls itself \"" + transcript_->hello.name + "\", suspect.json \"" + suspect_->name + "\"");
     }
     if (verdict_) {
       const auto bound = [this](const std::string& name, const char* file, const std::string& digest) {

@@ -14,6 +14,10 @@
 
 namespace heirmark {
 namespace fs = std::filesystem;
+namespace {
+constexpr const char* kWithin = "new";
+constexpr std::string_view kHidden = ".new.";  // what NewFolder makes of it
+}  // namespace
 
 Result<LedgerInfo> LedgerInfo::parse(std::string_view bytes) {
   const auto value = json::parse_canonical(bytes);
@@ -33,18 +37,57 @@ std::string LedgerInfo::bytes() const {
   return json::canonical(json::Object{{"type", "heirmark/issuance-ledger/v1"}, {"ledgerId", id}, {"created", created}, {"sealKey", seal_key}, {"logKey", log_key}}) + "\n";
 }
 
+namespace {
+/// Is the folder empty, but for what a call that was killed left there? That goes away: a hidden folder, and files that had moved up from it
+/// while the header, which goes last, had not.
+Result<bool> cleared(const fs::path& folder) {
+  std::vector<fs::path> hidden, moved;
+  bool whole = false;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.starts_with(kHidden) && it->is_directory(error)) {
+      hidden.push_back(it->path());
+      whole = whole || fs::exists(it->path() / ledger::kHeaderFile, error);
+    } else if (name == ledger::kDatabaseFile || name == ledger::kSecretFile || name == ledger::kPublicFile) {
+      moved.push_back(it->path());
+    } else {
+      return false;
+    }
+  }
+  if (error) return files::failure(folder, error.value(), files::Access::write);
+  if (!moved.empty() && !whole) return false;
+  moved.insert(moved.end(), hidden.begin(), hidden.end());
+  for (const fs::path& path : moved) {
+    fs::remove_all(path, error);
+    if (error) return files::failure(path, error.value(), files::Access::write);
+  }
+  return true;
+}
+}  // namespace
+
 Result<LedgerInfo> make_ledger(const fs::path& folder, Keystore& store, std::string_view time) {
   if (!text::is_time(time)) return Error{ErrorCode::usage, "the time of a ledger is written YYYY-MM-DDThh:mm:ssZ"};
   std::error_code error;
-  if (!files::is_missing(folder)) {
-    const bool empty = fs::is_directory(folder, error) && fs::directory_iterator(folder, error) == fs::directory_iterator();
-    if (error) return files::failure(folder, error.value(), files::Access::write);
-    if (!empty) return Error{ErrorCode::usage, folder.string() + ": is there already, and not an empty folder"};
+  const bool there = !files::is_missing(folder);
+  std::unique_ptr<files::FolderLock> lock;
+  if (there) {
+    const Error taken{ErrorCode::usage, folder.string() + ": is there already, and not an empty folder"};
+    if (!fs::is_directory(folder, error)) return error ? files::failure(folder, error.value(), files::Access::write) : taken;
+    auto got = files::FolderLock::take(folder, false);
+    if (!got) return got.error();
+    if (*got == nullptr) return Error{ErrorCode::io, folder.string() + ": another command is at work in this folder"};
+    lock = std::move(got).value();
+    const auto empty = cleared(folder);
+    if (!empty) return empty.error();
+    if (!*empty) return taken;
+    fs::permissions(folder, fs::perms::owner_all, error);
   }
-  fs::create_directories(folder, error);
   if (error) return files::failure(folder, error.value(), files::Access::write);
-  fs::permissions(folder, fs::perms::owner_all, error);
-  if (error) return files::failure(folder, error.value(), files::Access::write);
+  // Whole or not at all. A folder that is there may be a volume, which nothing can be renamed over: there the files are made in a folder
+  // within and move up.
+  auto made = files::NewFolder::beside(there ? folder / kWithin : folder);
+  if (!made) return made.error();
 
   std::array<std::uint8_t, 8> id{};
   if (auto done = crypto::random_bytes(id); !done) return done.error();
@@ -58,19 +101,26 @@ Result<LedgerInfo> make_ledger(const fs::path& folder, Keystore& store, std::str
   if (auto bytes = log_key->expose_secret_der(); bytes) der.bytes = *std::move(bytes);
   else return bytes.error();
 
+  if (auto opened = ledger::Database::open(made->path() / ledger::kDatabaseFile, ledger::Database::Access::create); !opened) return opened.error();
+  fs::permissions(made->path() / ledger::kDatabaseFile, fs::perms::owner_read | fs::perms::owner_write, error);
+  const std::string_view secret(reinterpret_cast<const char*>(der.bytes.data()), der.bytes.size());
+  if (auto done = files::write_new(made->path() / ledger::kSecretFile, secret, 0600); !done) return done.error();
+  if (auto done = files::write_new(made->path() / ledger::kPublicFile, log_public->pem()); !done) return done.error();
+  // What is left to do can hardly fail: a secret of no ledger would stay in the keystore.
   LedgerInfo info;
   info.id = crypto::hex_encode(id);
   info.created = time;
   info.log_key = crypto::hex_encode(*raw);
   if (auto key = store.new_ledger_secret(info.id); key) info.seal_key = *key;
   else return key.error();
-  // The header goes last: a folder that has one is whole.
-  if (auto made = ledger::Database::open(folder / ledger::kDatabaseFile, ledger::Database::Access::create); !made) return made.error();
-  fs::permissions(folder / ledger::kDatabaseFile, fs::perms::owner_read | fs::perms::owner_write, error);
-  const std::string_view secret(reinterpret_cast<const char*>(der.bytes.data()), der.bytes.size());
-  if (auto done = files::write_new(folder / ledger::kSecretFile, secret, 0600); !done) return done.error();
-  if (auto done = files::write_new(folder / ledger::kPublicFile, log_public->pem()); !done) return done.error();
-  if (auto done = files::write_new(folder / ledger::kHeaderFile, info.bytes()); !done) return done.error();
+  if (auto done = files::write_new(made->path() / ledger::kHeaderFile, info.bytes()); !done) return done.error();
+  if (!there) {
+    if (auto done = made->rename(); !done) return done.error();
+    return info;
+  }
+  for (const auto& name : {ledger::kDatabaseFile, ledger::kSecretFile, ledger::kPublicFile, ledger::kHeaderFile}) {
+    if (auto done = files::rename(made->path() / name, folder / name); !done) return done.error();
+  }
   return info;
 }
 

@@ -165,6 +165,9 @@ std::vector<Comparison> plan_against_done(const Case& from) {
   rows.add("Stopping rule", plan.stop == "fixed" ? "fixed: all queries, then the verdict" : plan.stop,
            queries == from.transcript.queries ? "all queries were made" : "not all queries were made",
            queries == from.transcript.queries);
+  // A label that the auditor gave is no deviation.
+  if (from.suspect.name == from.transcript.hello_name) rows.texts("Name of the suspect", from.suspect.name, from.transcript.hello_name);
+  else rows.shown("Name of the suspect", from.suspect.name, "it calls itself " + or_none(from.transcript.hello_name));
   rows.numbers("Vocabulary of the suspect", from.suspect.vocab, from.transcript.hello_vocab);
   if (!from.suspect.weights.empty() && !from.transcript.weights_digest.empty())
     rows.texts("Digest of the suspect's weights", from.suspect.weights, from.transcript.weights_digest);

@@ -13,7 +13,9 @@ Result<Value> parse_reply(std::string_view line) {
   if (!value) return value.error().at("the suspect's reply");
   Fields in(*value, "the suspect's reply");
   if (in.has("error")) {
-    return Error{ErrorCode::io, "the suspect says: " + text::printable(in.any_text("error"), 1000)};
+    const std::string words = text::printable(in.any_text("error"), 1000);
+    if (auto whole = in.finish_open(); !whole) return whole.error();
+    return Error{ErrorCode::io, words.empty() ? "the suspect says that there was an error, and not which" : "the suspect says: " + words};
   }
   if (auto whole = in.finish_open(); !whole) return whole.error();
   return value;

@@ -1,9 +1,11 @@
 """A whole audit from key to report, its verification, and what happens when something is wrong."""
+import fcntl
 import json
 import os
 import pathlib
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -146,6 +148,18 @@ class Verdicts(Audits):
         mine, base = (json.loads((at / "verdict.json").read_text()) for at in (folder, self.base / "guilty"))
         self.assertEqual({**mine, "date": ""}, {**base, "date": ""})
 
+    def test_who_may_read_a_case(self):
+        case = self.base / "guilty"
+        for name in ("opening.json", "ledger.jsonl", "bag/data/opening.json", "bag/data/ledger.jsonl"):
+            self.assertEqual(stat.S_IMODE((case / name).stat().st_mode), 0o600, name)
+        self.assertEqual(stat.S_IMODE(case.stat().st_mode), 0o700)
+        self.assertEqual(stat.S_IMODE((case / "bag/data/verdict.json").stat().st_mode) & 0o400, 0o400)
+        # A case of an older version gets them too.
+        old = self.copied()
+        (old / "opening.json").chmod(0o644)
+        self.run_ok("audit", "verdict", old, "--opening", self.base / "opening.json", *self.auditor, passphrase=PASSPHRASE)
+        self.assertEqual(stat.S_IMODE((old / "opening.json").stat().st_mode), 0o600)
+
     def test_the_report_is_a_function_of_the_bag(self):
         self.run_ok("report", self.base / "guilty/bag", "-o", self.dir / "again.html")
         self.assertEqual((self.dir / "again.html").read_bytes(), (self.base / "guilty/report.html").read_bytes())
@@ -242,6 +256,13 @@ class Steps(Audits):
                 self.assertIn(words, done.err)
                 self.assertFalse((self.dir / "case/plan.json").exists())
 
+    def test_a_small_family_has_fewer_decoys_unless_they_were_asked_for(self):
+        base = ("audit", "plan", "--commitment", self.base / "public/commitment.json", "--suspect", self.base / "guilty.json", "--prompts", self.base / "prompts.jsonl", *self.auditor)
+        for name, more, decoys in (("a", (), 4091), ("b", ("--controls", 9, "--channel", "c1"), 4086), ("c", ("--decoys", 4091), 4091)):
+            self.run_ok(*base, *more, "-o", self.dir / name, passphrase=PASSPHRASE)
+            self.assertEqual(json.loads((self.dir / name / "plan.json").read_text())["channels"][0]["decoys"], decoys)
+        self.run_fails(2, *base, "--decoys", 4095, "-o", self.dir / "d", passphrase=PASSPHRASE, words="family size 4096")
+
     def test_alpha_is_kept_as_an_exact_decimal(self):
         for given, kept in (("1e-6", "0.000001"), ("2.50e-3", "0.0025"), (".01", "0.01"), ("0.00010", "0.0001")):
             folder = self.dir / given
@@ -293,11 +314,62 @@ class Steps(Audits):
         self.run_fails_here(5, "audit", "run", folder, words="out of order")
         self.run_fails(5, "audit", "suspect", "-o", self.dir / "s.json", "--", "/no/such/program", words="/no/such/program")
 
+    def test_a_suspect_cannot_read_the_passphrase(self):
+        passphrase, peek = self.dir / "passphrase", self.dir / "peek.py"
+        passphrase.write_text(PASSPHRASE + "\n")
+        peek.write_text(f"""import os, runpy, sys
+for fd in range(3, 65):
+    try:
+        found = os.pread(fd, 4096, 0)
+    except OSError:
+        continue
+    open({str(self.dir / "stolen")!r}, "ab").write(found)
+sys.argv[0] = {str(HERE / "suspect.py")!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+""")
+        call("audit", "suspect", "-o", self.base / "thief.json", "--", sys.executable, peek, VOCAB)
+        self.plan(self.dir / "case", "thief")
+        with open(passphrase, "rb") as file:
+            done = subprocess.run([HEIRMARK, "audit", "run", self.dir / "case", *map(str, self.auditor), "--passphrase-fd", str(file.fileno())], pass_fds=(file.fileno(),),
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment(), check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse((self.dir / "stolen").exists())
+
     def test_a_verdict_before_its_time(self):
         folder = self.dir / "case"
         self.plan(folder, "guilty")
         self.run_fails_here(2, "audit", "verdict", folder, "--opening", self.base / "opening.json", words="audit run")
         self.run_fails_here(3, "audit", "verdict", self.dir / "none", "--opening", self.base / "opening.json", words="plan.json")
+
+    def test_two_verdicts_at_once(self):
+        folder = self.copied()
+        verdict = ("audit", "verdict", folder, "--opening", self.base / "opening.json", *self.auditor)
+        held = os.open(folder, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        self.run_fails_here(5, *verdict[:-2], words=f"{folder}: another command is at work in this folder")
+        os.close(held)
+        together = []
+        for _ in range(4):
+            read, write = os.pipe()
+            os.write(write, (PASSPHRASE + "\n").encode())
+            os.close(write)
+            together.append(subprocess.Popen([HEIRMARK, *map(str, verdict), "--passphrase-fd", str(read)], pass_fds=(read,), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                             env=environment()))
+            os.close(read)
+        codes = {one.wait(timeout=60) for one in together}
+        self.assertIn(0, codes)
+        self.assertLessEqual(codes, {0, 5})
+        self.run_ok("verify", folder / "bag")
+        self.assertEqual([path.name for path in folder.iterdir() if path.name.startswith(".")], [])
+
+    def test_what_a_kill_left_of_a_bag_goes_away(self):
+        folder = self.copied()
+        for name in (".bag.new", ".bag.old"):
+            (folder / name / "data").mkdir(parents=True)
+            (folder / name / "data/opening.json").write_text("half")
+        self.run_ok("audit", "verdict", folder, "--opening", self.base / "opening.json", *self.auditor, passphrase=PASSPHRASE)
+        self.run_ok("verify", folder / "bag")
+        self.assertEqual([path.name for path in folder.iterdir() if path.name.startswith(".")], [])
 
     def test_another_keys_opening(self):
         folder = self.copied()

@@ -344,6 +344,11 @@ class Endpoint(DoctorCase):
             "status 404": (body({"error": {"message": "The model `acme-70b` does not exist."}}, 404), "does not exist"),
             "status 429": (body({"message": "slow down"}, 429), "asked too often; the server says: slow down"),
             "status 500": (body(b"\x1b]0;title\x07\x1b[2J\xe2\x80\xae" + b"A" * 5000, 500), "status 500; the server says: ?]0;title??[2J???AAA"),
+            "interim answers alone": (raw(b"HTTP/1.1 102 Processing\r\n\r\n" * 9 + b"HTTP/1.1 200 OK\r\n\r\n"), "more than 8 interim answers"),
+            "interim answers without end": (raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 3, slowly=0.01), "without an answer"),
+            "slow interim answers": (raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 9, slowly=0.05), "no whole answer within 1 s"),
+            "a long interim header": (raw(b"HTTP/1.1 100 Continue\r\nX: " + b"y" * (1 << 20)), "header is longer"),
+            "another protocol is wished for": (raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"), "another protocol (status 101)"),
             "status 204": (raw(b"HTTP/1.1 204 No Content\r\n\r\n"), "status 204"),
         }
         for name, (answer, words) in cases.items():
@@ -368,6 +373,15 @@ class Endpoint(DoctorCase):
                 part = data[at:at + 100]
                 handler.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
             handler.wfile.write(b"0\r\n\r\n")
+
+        with Completions(answer=answer) as server:
+            self.assertEqual(self.ask(server)["endpoint"][0], "ok")
+
+    def test_interim_answers_are_skipped(self):
+        def answer(handler, body):
+            prompt = body["prompt"]
+            handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\nContent-Length: 9\r\n\r\n" + b"HTTP/1.1 102 Processing\r\n\r\n" * 6)
+            handler.reply(200, {"choices": [{"token_ids": sample(prompt, body["max_tokens"], "--subkeys", self.subkeys), "prompt_token_ids": prompt}]})
 
         with Completions(answer=answer) as server:
             self.assertEqual(self.ask(server)["endpoint"][0], "ok")

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -179,6 +180,49 @@ class Ledger(Case):
         self.run_fails(2, "mark", "--subkeys", self.subkeys, "--ledger", self.ledger, "--mode", "off", words=("ledger",))
         (self.ledger / "ledger.json").write_text("{}\n")
         self.run_fails(3, "ledger", "list", self.ledger, words=("ledger.json",))
+
+    def test_a_new_ledger_is_there_whole_or_not_at_all(self):
+        def new(folder, kill_after):
+            read, write = os.pipe()
+            os.write(write, (PASSPHRASE + "\n").encode())
+            os.close(write)
+            making = subprocess.Popen([HEIRMARK, "ledger", "new", folder, *map(str, self.keys), "--passphrase-fd", str(read)], pass_fds=(read,), stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL, env=environment())
+            os.close(read)
+            time.sleep(kill_after)
+            making.kill()
+            making.wait()
+
+        for there in (False, True):  # a folder that is there may be a volume
+            for delay in range(0, 60, 2):
+                folder = self.dir / f"new-{there}-{delay}"
+                if there:
+                    folder.mkdir()
+                new(folder, delay / 1000)
+                if not (folder / "ledger.json").exists():
+                    self.run_ok("ledger", "new", folder, *self.keys, passphrase=PASSPHRASE)
+                self.run_ok("ledger", "verify", folder, *self.keys, passphrase=PASSPHRASE)
+                self.assertLessEqual({path.name for path in folder.iterdir() if not path.name.startswith(".new.")}, {"ledger.json", "ledger.db", "log.key", "log.pem", "ledger.db-wal", "ledger.db-shm"})
+
+    def test_what_a_kill_left_in_a_folder_that_was_there(self):
+        def remains(*names):
+            folder = self.dir / f"f{len(list(self.dir.iterdir()))}"
+            for name in names:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text("x")
+            return folder
+
+        for names in ((".new.abc123/ledger.db", ".new.abc123/ledger.db-wal"), ("ledger.db", "log.key", ".new.abc123/log.pem", ".new.abc123/ledger.json")):
+            folder = remains(*names)
+            self.run_ok("ledger", "new", folder, *self.keys, passphrase=PASSPHRASE)
+            self.assertEqual({path.name for path in folder.iterdir()}, {"ledger.json", "ledger.db", "log.key", "log.pem"})
+            self.run_ok("ledger", "verify", folder)
+            self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o700)
+        # What could be another ledger's is left alone.
+        for names in (("ledger.db", "log.key"), ("ledger.db", ".new.abc123/x"), (".new.abc123/ledger.json", "note.txt"), ("ledger.json", ".new.abc123/ledger.json")):
+            folder = remains(*names)
+            self.run_fails(2, "ledger", "new", folder, *self.keys, passphrase=PASSPHRASE, words="is there already")
+            self.assertEqual({str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}, set(names))
 
     def test_two_servers_on_one_ledger(self):
         server = subprocess.Popen([HEIRMARK, "mark", "--subkeys", self.subkeys, "--ledger", self.ledger, "--texts", "100000", "--tokens", "20", "--vocab", "300", "-o", self.dir / "never.jsonl"],

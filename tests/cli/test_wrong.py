@@ -1,6 +1,7 @@
 """One wrong input of each kind for each command: one line on standard error that names the place, the documented exit code, and nothing half written."""
 import json
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -328,10 +329,15 @@ class Outputs(Wrong):
         text = self.dir / "text"
         text.symlink_to(self.text)
         self.run_ok("detect", text, "--opening", self.opening)
-        # A bag is not: what it is must lie in it.
+        # A bag too; what it is must lie in it.
         bag = self.dir / "bag"
         bag.symlink_to(self.bag)
-        self.fails(3, "verify", bag, words=str(bag))
+        self.assertEqual(self.run_ok("verify", bag).out, self.run_ok("verify", self.bag).out)
+        copy = self.dir / "copy"
+        shutil.copytree(self.bag, copy)
+        (copy / "data/plan.json").unlink()
+        (copy / "data/plan.json").symlink_to(self.bag / "data/plan.json")
+        self.assertIn("bag.file-type", heirmark("verify", copy).out)
         # Named pipes, both ways.
         pipe = self.dir / "pipe"
         os.mkfifo(pipe)
@@ -342,6 +348,63 @@ class Outputs(Wrong):
         self.run_ok("mark", "--subkeys", self.subkeys, "--tokens", 5, "--seed", 1, "-o", pipe)
         self.assertEqual(reader.communicate(timeout=30)[0].decode(), self.run_ok("mark", "--subkeys", self.subkeys, "--tokens", 5, "--seed", 1).out)
         self.assertTrue(stat.S_ISFIFO(pipe.stat().st_mode))
+
+
+class Words(Wrong):
+    def test_nothing_is_said_to_be_done_that_failed(self):
+        for args in (("key", "open", KEY, "--to", "x", "-o", "-", *self.provider), ("key", "export-subkey", KEY, "-o", "-", *self.provider)):
+            with open("/dev/full", "w") as full:
+                done = heirmark(*args, passphrase=PASSPHRASE, stdout=full)
+            self.assertEqual((done.code, done.err), (5, "heirmark: standard output: No space left on device\n"))
+
+    def test_arguments_that_are_no_text(self):
+        bad = os.fsdecode(b"\xff")
+        for args, words in ((("--", "./prog", bad), "argument 1 of COMMAND"), (("--", bad), "COMMAND"), (("--name", bad, "--", "./prog"), "--name"), (("--weights", bad, "--", "./prog"), "--weights")):
+            with self.subTest(words):
+                self.fails(2, "audit", "suspect", "-o", self.dir / "s.json", "--vocab", 9, *args, words=(words, "UTF-8"))
+
+    def test_a_key_that_others_may_read(self):
+        opening = self.dir / "o.json"
+        shutil.copy(self.opening, opening)
+        for mode, words in ((0o600, ""), (0o644, f"note       {opening}: holds the key, and others may read it (mode 0644); make it 0600\n"), (0o666, "may change it (mode 0666)")):
+            opening.chmod(mode)
+            for args in (("detect", self.text, "--opening", opening), ("mark", "--opening", opening, "--tokens", 5)):
+                err = self.run_ok(*args).err
+                self.assertIn(words, err)
+                self.assertEqual(len(err.splitlines()), 1 if words else 0)
+        self.assertEqual(self.run_ok("-q", "detect", self.text, "--opening", opening).err, "")
+
+    def test_a_folder_that_becomes_a_keystore(self):
+        for mode, words in ((0o755, " was open to others (mode 0755); as a keystore it has mode 0700"), (0o700, None)):
+            folder = self.dir / f"keys-{mode}"
+            folder.mkdir()
+            folder.chmod(mode)
+            err = self.run_ok("key", "signer", "x", "--keystore", folder, passphrase=PASSPHRASE).err
+            self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o700)
+            self.assertEqual([line for line in err.splitlines() if line.startswith("note ")], [f"note       {folder}{words}"] if words else [])
+
+
+class Limits(Wrong):
+    def limited(self, *args, stdout=subprocess.PIPE):
+        read, write = os.pipe()
+        os.write(write, (PASSPHRASE + "\n").encode())
+        os.close(write)
+        more = ["--passphrase-fd", str(read)] if "--keystore" in args else []
+        done = subprocess.run([HEIRMARK, *map(str, args), *more], pass_fds=(read,), stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment(), check=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)))
+        os.close(read)
+        self.assertEqual((done.returncode, len(done.stderr.splitlines())), (5, 1), done.stderr)
+        return done.stderr
+
+    def test_a_limit_on_the_size_of_files(self):
+        out = self.dir / "t.jsonl"
+        self.assertEqual(self.limited(*self.good["mark"][:-1], out, "--texts", 50), f"heirmark: {out}: File too large\n")
+        with open(out, "w") as file:
+            self.assertEqual(self.limited("mark", "--subkeys", self.subkeys, "--texts", 50, stdout=file), "heirmark: standard output: File too large\n")
+        out.unlink()
+        self.assertIn("new", self.limited("ledger", "new", self.dir / "new", *self.provider))
+        self.assertIn("case", self.limited(*self.good["audit plan"]))
+        self.assertEqual(list(self.dir.iterdir()), [])
 
 
 class Permissions(Wrong):

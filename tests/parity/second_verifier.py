@@ -1485,6 +1485,8 @@ class Verification:
                 s = p["suspect"]
                 self.expect(t["hello"]["vocab"] == s["vocab"] and (not s["weights"] or not t["hello"]["weights_digest"]
                                                                    or s["weights"] == t["hello"]["weights_digest"]), "transcript.hello")
+                if t["hello"]["name"] != s["name"]:
+                    self.note("transcript.name", t["hello"]["name"])
         for check, file, needed in (("c1", "transcript/c1.jsonl", {"prompts"}), ("issued", "transcript/issued.jsonl", {"ledger", "transcript"})):
             if file in self.raw and needed <= set(p):
                 try:

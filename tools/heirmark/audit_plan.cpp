@@ -23,7 +23,22 @@ struct SuspectArguments {
   std::uint64_t vocab = 0;
 };
 
+/// Text that suspect.json, which is JSON, can hold: asked of the reader itself.
+bool is_json_text(const std::string& text) { return SuspectInfo::parse(SuspectInfo{"x", 1, {text}, "", ""}.bytes()).ok(); }
+
+Result<void> check_texts(const SuspectArguments& arguments) {
+  const auto bad = [](const std::string& what) { return Error{ErrorCode::usage, "audit suspect: " + what + " is not text in UTF-8, and suspect.json holds no other"}; };
+  for (const auto& [option, text] : {std::pair<const char*, const std::string&>{"--name", arguments.name}, {"--released", arguments.released}, {"--weights", arguments.weights}}) {
+    if (!is_json_text(text)) return bad(option);
+  }
+  for (std::size_t i = 0; i < arguments.command.size(); ++i) {
+    if (!is_json_text(arguments.command[i])) return bad(i == 0 ? "COMMAND" : "argument " + std::to_string(i) + " of COMMAND");
+  }
+  return {};
+}
+
 Result<int> run_suspect(const SuspectArguments& arguments) {
+  if (auto good = check_texts(arguments); !good) return good.error();
   SuspectInfo info{arguments.name, static_cast<std::uint32_t>(arguments.vocab), arguments.command, arguments.released, arguments.weights};
   if (info.name.empty() || info.vocab == 0 || info.weights.empty()) {
     tell("asking the suspect what it is");
@@ -50,7 +65,7 @@ struct PlanArguments {
   std::vector<std::string> channels;
   std::uint64_t attempt = 1, multiplicity = 0, texts = 500, tokens = 128, decoys = 4095, temperature_milli = 1000, samples = 4, top = 16, controls = 4;
   std::uint64_t fit = kUnset;
-  bool channel_options = false;
+  bool decoys_given = false;
   static constexpr std::uint64_t kUnset = std::numeric_limits<std::uint64_t>::max();
 };
 
@@ -178,6 +193,7 @@ Result<int> run_plan(const PlanArguments& arguments) {
   auto channels = channels_of(arguments);
   if (!channels) return channels.error();
   request.channels = *std::move(channels);
+  request.fit_decoys = !arguments.decoys_given;
   if (arguments.fit != PlanArguments::kUnset) request.fit_responses = arguments.fit;
   request.controls = static_cast<std::uint32_t>(arguments.controls);
   auto store = open_store(arguments.store, Missing::create);
@@ -246,7 +262,10 @@ void add_audit_plan(Command& audit) {
   plan.text("--signer", "NAME", arguments->signer, "signing key, made if there is none [auditor]");
   add_store_options(plan, arguments->store);
   plan.example("heirmark audit plan --commitment commitment.json --suspect suspect.json --prompts p.jsonl -o case/");
-  plan.run([arguments] { return run_plan(*arguments); });
+  plan.run([arguments, &plan] {
+    arguments->decoys_given = plan.was_given("--decoys");
+    return run_plan(*arguments);
+  });
 }
 
 }  // namespace heirmark::cli

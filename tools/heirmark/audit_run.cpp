@@ -20,6 +20,17 @@ struct RunArguments {
   std::uint64_t batch = 16;
 };
 
+/// Unless it is signed: `audit verdict` does it too, after a run that a kill kept from it.
+Result<void> sign_transcript(const fs::path& folder, const Signer& signer) {
+  const fs::path statement = folder / "statements" / "transcript.dsse.json";
+  std::error_code error;
+  if (fs::exists(statement, error)) return {};
+  const auto lock = CaseLock::take(folder);
+  if (!lock) return lock.error();
+  if (fs::exists(statement, error)) return {};
+  return sign_object(folder, Object::transcript, now(), signer);
+}
+
 Result<int> run_run(const RunArguments& arguments) {
   const fs::path folder(arguments.folder);
   const std::string suspect_file = (folder / "suspect.json").string();
@@ -53,10 +64,7 @@ Result<int> run_run(const RunArguments& arguments) {
   const auto done = run_audit(folder, **suspect, run);
   progress.clear();
   if (!done) return done.error().code == ErrorCode::stopped ? stopped_error("go on with: heirmark audit run " + arguments.folder) : done.error();
-  std::error_code error;
-  if (!fs::exists(folder / "statements" / "transcript.dsse.json", error)) {
-    if (auto signed_it = sign_object(folder, Object::transcript, now(), *signer); !signed_it) return signed_it.error();
-  }
+  if (auto signed_it = sign_transcript(folder, *signer); !signed_it) return signed_it.error();
   const auto transcript_bytes = read_file((folder / "transcript.json").string());
   if (!transcript_bytes) return transcript_bytes.error();
   const auto transcript = Transcript::parse(*transcript_bytes);

@@ -153,6 +153,8 @@ Result<int> run_verdict(const VerdictArguments& arguments) {
   if (!fs::exists(folder / "transcript.json", error)) {
     return Error{ErrorCode::usage, arguments.folder + ": the transcript is not sealed; first: heirmark audit run " + arguments.folder};
   }
+  const auto lock = CaseLock::take(folder);  // until bag and report are there: all of one verdict
+  if (!lock) return lock.error();
   auto store = open_store(arguments.store, Missing::fail);
   if (!store) return store.error();
   const auto signer = find_signer(*store, arguments.signer, Missing::fail);
@@ -162,6 +164,7 @@ Result<int> run_verdict(const VerdictArguments& arguments) {
   }
   if (auto good = sound(arguments.folder, check_case(folder, Stage::sealed)); !good) return good.error();
 
+  warn_if_exposed(arguments.opening);
   tell("computing the verdict");
   Progress progress("verdict");
   VerdictOptions options;

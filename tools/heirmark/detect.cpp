@@ -117,6 +117,7 @@ Result<int> run_detect(const DetectArguments& arguments) {
   if (!device) return device.error();
   const auto opening = Opening::read(named_input(arguments.opening));
   if (!opening) return opening.error();
+  warn_if_exposed(arguments.opening);
   if (arguments.decoys >= opening->family_size()) {
     return Error{ErrorCode::usage, "detect: --decoys must be below the family size, " + std::to_string(opening->family_size())};
   }

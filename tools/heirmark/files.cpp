@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <iterator>
 
@@ -64,6 +65,19 @@ Result<std::string> read_file(const std::string& path) {
   if (path != "-") ::close(descriptor);
   if (error != 0) return file_error(name, error, Access::read);
   return bytes;
+}
+
+std::string mode_text(const struct stat& info) {
+  char mode[8];
+  std::snprintf(mode, sizeof mode, "%04o", static_cast<unsigned>(info.st_mode & 07777));
+  return mode;
+}
+
+void warn_if_exposed(const std::string& path) {
+  struct stat info {};
+  if ((path == "-" ? ::fstat(STDIN_FILENO, &info) : ::stat(path.c_str(), &info)) != 0 || !S_ISREG(info.st_mode)) return;
+  const mode_t others = info.st_mode & (info.st_uid == 0 ? 0027 : 0077);
+  if (others != 0) inform("note       " + input_name(path) + ": holds the key, and others may " + ((others & 0022) != 0 ? "change" : "read") + " it (mode " + mode_text(info) + "); make it 0600");
 }
 
 Result<OutputFile> OutputFile::open(const std::string& path, bool secret) {
@@ -133,7 +147,7 @@ Result<void> OutputFile::sync() {
 }
 
 Result<void> OutputFile::commit() {
-  if (standard_) return {};
+  if (standard_) return flush_output();
   if (auto done = sync(); !done) return done;
   const int closed = ::close(descriptor_);
   descriptor_ = -1;

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include <sys/stat.h>
+
 #include <heirmark/result.hpp>
 
 namespace heirmark::cli {
@@ -23,6 +25,12 @@ enum class Access : std::uint8_t { read, write };
 
 /// The bytes of a file, or of standard input for "-".
 [[nodiscard]] Result<std::string> read_file(const std::string& path);
+
+/// Permissions in octal, "0644".
+[[nodiscard]] std::string mode_text(const struct stat& info);
+
+/// Says so if others than this user (of root's file, than root's group) may read or change a file that holds a key.
+void warn_if_exposed(const std::string& path);
 
 /// What errors call an input: the path, or "standard input".
 [[nodiscard]] std::string input_name(const std::string& path);

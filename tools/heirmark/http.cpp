@@ -128,13 +128,19 @@ asio::awaitable<Result<HttpAnswer>> talk(Stream& stream, const Bytes& request, s
   static_cast<void>(written);
   if (write_error) co_return answer_error(write_error, time);
   beast::flat_buffer buffer(std::size_t{128} << 10);
-  http::response_parser<http::string_body> parser;
-  parser.header_limit(static_cast<std::uint32_t>(HttpClient::kMaxHeader));
-  parser.body_limit(HttpClient::kMaxBody);
-  const auto [read_error, read] = co_await http::async_read(stream, buffer, parser, kAwait);
-  static_cast<void>(read);
-  if (read_error) co_return answer_error(read_error, time);
-  co_return HttpAnswer{parser.get().result_int(), std::move(parser.get().body())};
+  for (int interim = 0; interim <= HttpClient::kMaxInterim; ++interim) {
+    http::response_parser<http::string_body> parser;
+    parser.header_limit(static_cast<std::uint32_t>(HttpClient::kMaxHeader));
+    parser.body_limit(HttpClient::kMaxBody);
+    const auto [read_error, read] = co_await http::async_read(stream, buffer, parser, kAwait);
+    static_cast<void>(read);
+    if (read_error) co_return answer_error(read_error, time);
+    const unsigned status = parser.get().result_int();
+    if (status == 101) co_return failed("the server goes over to another protocol (status 101), which nobody asked for");
+    if (status / 100 != 1) co_return HttpAnswer{status, std::move(parser.get().body())};
+    // 100, 102, 103: nothing but a header, and the answer is still to come (RFC 9110, 15.2).
+  }
+  co_return failed("more than " + std::to_string(HttpClient::kMaxInterim) + " interim answers (status 1xx) and no other");
 }
 
 /// SSL_set_tlsext_host_name, which is a macro with a cast of its own.

@@ -41,6 +41,7 @@ struct HttpAnswer {
 class HttpClient {
  public:
   static constexpr std::size_t kMaxHeader = std::size_t{16} << 10, kMaxBody = std::size_t{4} << 20;
+  static constexpr int kMaxInterim = 8;  ///< answers of status 1xx, with a header each, that may come before the one
   static constexpr std::chrono::seconds kConnect{10};  ///< for the name, for the connection, and for TLS
 
   struct Options {

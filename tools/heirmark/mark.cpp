@@ -50,6 +50,7 @@ Result<KeyMaterial> load_key(const MarkArguments& arguments) {
   if (!arguments.opening.empty()) {
     const auto opening = Opening::read(named_input(arguments.opening));
     if (!opening) return opening.error();
+    warn_if_exposed(arguments.opening);
     return KeyMaterial{opening->path().text(), opening->key_id(), opening->profile(), opening->live_subkeys(accounts), accounts};
   }
   const auto store = open_store(arguments.store, Missing::fail);

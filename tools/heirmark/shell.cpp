@@ -85,6 +85,7 @@ void handle_signals() noexcept {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond a limit of size fails with EFBIG, and is told
 }
 
 bool interrupted() noexcept { return g_interrupted != 0; }

@@ -1,6 +1,7 @@
 #include "store.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -58,8 +59,10 @@ Result<Passphrase> ask_passphrase(const std::string& prompt, bool twice) {
 
 Result<Passphrase> get_passphrase(const StoreOptions& options, const std::string& prompt, bool twice) {
   if (options.passphrase_fd == StoreOptions{}.passphrase_fd) return ask_passphrase(prompt, twice);
-  auto passphrase = Passphrase::read_fd(static_cast<int>(options.passphrase_fd));
-  if (!passphrase) return passphrase.error().at("--passphrase-fd " + std::to_string(options.passphrase_fd));
+  const auto descriptor = static_cast<int>(options.passphrase_fd);
+  auto passphrase = Passphrase::read_fd(descriptor);
+  if (!passphrase) return passphrase.error().at("--passphrase-fd " + std::to_string(descriptor));
+  if (descriptor > STDERR_FILENO) ::close(descriptor);  // a file could be read again, by whoever inherits it
   return passphrase;
 }
 }  // namespace
@@ -90,8 +93,12 @@ Result<Keystore> open_store(const StoreOptions& options, Missing missing) {
   if (!passphrase) return passphrase.error();
   tell("keystore " + folder + ": hashing the passphrase with Argon2id");
   if (there) return Keystore::open(folder, *passphrase);
+  struct stat before {};
+  const bool open_to_others = ::stat(folder.c_str(), &before) == 0 && (before.st_mode & 0077) != 0;
   auto store = Keystore::create(folder, *passphrase);
-  if (store) inform("made       keystore " + folder);
+  if (!store) return store;
+  inform("made       keystore " + folder);
+  if (open_to_others) inform("note       " + folder + " was open to others (mode " + mode_text(before) + "); as a keystore it has mode 0700");
   return store;
 }
 

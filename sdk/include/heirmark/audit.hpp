@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -77,7 +78,8 @@ struct PlanRequest {
   std::uint64_t attempt = 1;
   std::uint64_t multiplicity = 0;  ///< 0: as `attempt`
   std::string h1, h2;              ///< empty: the standard sentences
-  std::vector<ChannelPlan> channels;  ///< empty: default_channels()
+  std::vector<ChannelPlan> channels;  ///< empty: default_channels(), with fit_decoys
+  bool fit_decoys = false;            ///< c1: where `channels` have more decoys than the family has beside the controls, those it has
   std::optional<std::uint64_t> fit_responses;  ///< empty: a tenth of the ledger, at least 1 and at most 32, when c3 is used
   std::uint32_t controls = 4;
   /// Called with the folder, complete but not at its place yet: where the plan is signed and checked. With its error no plan is left behind.
@@ -89,6 +91,21 @@ struct PlanRequest {
 
 /// Checks everything a run will need and writes the folder, which must not exist or be empty. Returns the plan.
 [[nodiscard]] Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& folder);
+
+/// One writer at a time in a case's folder. run_audit takes it by itself; hold it from write_verdict to make_bag (evidence.hpp) where another
+/// process may be at work: a bag of two verdicts is invalid.
+class CaseLock {
+ public:
+  /// `io` if another has it.
+  [[nodiscard]] static Result<CaseLock> take(const std::filesystem::path& folder);
+  CaseLock(CaseLock&&) noexcept;
+  ~CaseLock();
+
+ private:
+  struct Impl;
+  explicit CaseLock(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+};
 
 struct RunProgress {
   std::string_view channel;   ///< "c1" or "issued"

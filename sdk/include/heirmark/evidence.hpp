@@ -45,7 +45,7 @@ struct Binding { std::string name, digest; };
 /// trust/ROLE.pem, after check_signer.
 [[nodiscard]] Result<void> sign_object(const std::filesystem::path& folder, Object object, std::string_view date, const Signer& signer);
 
-/// Packs a case's folder into folder/bag (written under another name first, then renamed; an older bag is replaced).
+/// Packs a case's folder into folder/bag (written under another name first, then renamed; an older bag is replaced). Calls wait for each other.
 [[nodiscard]] Result<void> make_bag(const std::filesystem::path& folder);
 
 enum class Level : std::uint8_t { ok, note, fail };

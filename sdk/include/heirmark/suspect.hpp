@@ -92,7 +92,7 @@ class Suspect {
 };
 
 /// A program that speaks the suspect protocol on its standard input and output. Its standard error is read and its last
-/// line told when it dies. The destructor ends the program (and its process group) and waits for it.
+/// line told when it dies. It inherits no other descriptor. The destructor ends the program (and its process group) and waits for it.
 class ProcessSuspect final : public Suspect {
  public:
   struct Options {

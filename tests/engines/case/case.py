@@ -225,7 +225,7 @@ print(json.dumps([[row[new - n:new], row[new:]] for row, n in zip(out.tolist(), 
         if not (case / "verdict.json").exists():
             if not (case / "plan.json").exists():
                 suspect = self.out / f"suspect-{who}.json"
-                self.heirmark("audit", "suspect", "--name", who, "--released", time.strftime("%Y-%m-%d", time.gmtime()), "-o", suspect, "--", sys.executable, str(HERE / "student.py"), "serve", str(folder))
+                self.heirmark("audit", "suspect", "--released", time.strftime("%Y-%m-%d", time.gmtime()), "-o", suspect, "--", sys.executable, str(HERE / "student.py"), "serve", str(folder))
                 self.heirmark("audit", "plan", "--commitment", self.out / "public/commitment.json", "--ledger", self.out / "public/ledger.jsonl", "--suspect", suspect, "--channel=c2", "--channel=c3", "-o", case, who="auditor")
             self.heirmark("audit", "run", case, who="auditor")
             self.heirmark("audit", "verdict", case, "--opening", self.out / "service.json", who="auditor")

@@ -51,11 +51,25 @@ TEST_CASE("make_plan writes a folder that a person can look through") {
   REQUIRE(!refused.ok());
   CHECK(refused.error().message == (folder.path() / "signed/trust").string() + ": no");
   CHECK((!std::filesystem::exists(first) && !std::filesystem::exists(folder.path() / "signed")));
-  // An empty folder may be there already.
+  // An empty folder may be there already, behind a link too.
   std::filesystem::create_directory(folder.path() / "empty");
-  const auto second = make_plan(request, folder.path() / "empty/");
+  std::filesystem::create_directory_symlink("empty", folder.path() / "link");
+  const auto second = make_plan(request, folder.path() / "link/");
   REQUIRE(second.ok());
   CHECK(second->plan_id != plan->plan_id);
+  CHECK(std::filesystem::exists(folder.path() / "empty/plan.json"));
+}
+
+TEST_CASE("nobody else reads a case, its key or its customers' tokens") {
+  const world::World w({.responses = 5, .tokens = 4});
+  world::Folder folder;
+  world::FakeSuspect suspect(w, {});
+  REQUIRE(world::audit_of(w, suspect, folder.path(), channels()).ok());
+  const auto mode = [&](const char* name) { return static_cast<unsigned>(std::filesystem::status(folder.path() / name).permissions()); };
+  CHECK(mode("case") == 0700);
+  CHECK(mode("case/opening.json") == 0600);
+  CHECK(mode("case/ledger.jsonl") == 0600);
+  CHECK((mode("case/plan.json") & 0400) == 0400);
 }
 
 TEST_CASE("prompts come from any token file") {

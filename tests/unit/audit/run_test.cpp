@@ -211,7 +211,7 @@ TEST_CASE("two runs do not work in one folder") {
     if (!tried) {
       tried = true;
       world::FakeSuspect second(s.w, {});
-      CHECK(run_audit(s.home, second, at("2026-12-03T00:00:00Z")).error().message.find("another run") != std::string::npos);
+      CHECK(run_audit(s.home, second, at("2026-12-03T00:00:00Z")).error().message.find("another command") != std::string::npos);
     }
     return true;
   };

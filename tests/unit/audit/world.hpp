@@ -234,7 +234,7 @@ class FakeSuspect : public Suspect {
     out.insert(out.end(), response.tokens.begin(), response.tokens.begin() + static_cast<std::ptrdiff_t>(position));
     return out;
   }
-  Result<SuspectHello> do_hello() override { return SuspectHello{"fake", world_.suspect.vocab, context_length, world_.suspect.weights}; }
+  Result<SuspectHello> do_hello() override { return SuspectHello{world_.suspect.name, world_.suspect.vocab, context_length, world_.suspect.weights}; }
 
   /// The suspect's next-token distribution: a tempered, noisy teacher, with whatever it learned.
   std::vector<std::pair<TokenId, double>> next(std::span<const TokenId> before) const {

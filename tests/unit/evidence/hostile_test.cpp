@@ -136,7 +136,11 @@ TEST_CASE("what does not belong into a bag on a disk is told") {
   CHECK(!verify_bag(folder.path() / "no-such-bag", {}).ok());
   CHECK(!verify_bag(home / "bagit.txt", {}).ok());
   fs::create_directory_symlink(home, folder.path() / "link");
-  CHECK(!verify_bag(folder.path() / "link", {}).ok());
+  CHECK(verify_bag(folder.path() / "link", {}).ok());  // the caller's own
+  fs::create_symlink(home / "bagit.txt", folder.path() / "link to a file");
+  CHECK(!verify_bag(folder.path() / "link to a file", {}).ok());
+  fs::create_symlink("nowhere", folder.path() / "dangling");
+  CHECK(!verify_bag(folder.path() / "dangling", {}).ok());
 }
 
 TEST_CASE("files over the limits are not read") {

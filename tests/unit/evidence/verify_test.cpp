@@ -1,4 +1,6 @@
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "bag_world.hpp"
 
@@ -17,6 +19,7 @@ TEST_CASE("a bag verifies from the disk, with every check") {
   INFO(text(*report));
   CHECK(report->state == BagState::valid);
   CHECK(report->has("trust.unpinned", Level::note));
+  CHECK(!report->has("transcript.name", Level::note));
   CHECK(report->outcome == "inconclusive");
   CHECK(!report->plan_id.empty());
   for (const char* code : {"bag.manifest", "bag.tags", "plan.parse", "commitment.opening-digest", "commitment.opening-fields", "plan.commitment", "plan.opening", "plan.key",
@@ -27,6 +30,29 @@ TEST_CASE("a bag verifies from the disk, with every check") {
     INFO(code);
     CHECK(report->has(code, Level::ok));
   }
+}
+
+TEST_CASE("bags that are made at once are whole, and what a kill left goes away") {
+  const world::World w({.responses = 3, .tokens = 3});
+  const world::Signers signers;
+  world::Folder folder;
+  world::make_case(w, signers, folder.path());
+  const fs::path home = folder.path() / "case";
+  fs::create_directories(home / ".bag.new/data");
+  fs::create_directories(home / ".bag.old/data");
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> makers;
+  for (int i = 0; i < 4; ++i)
+    makers.emplace_back([&] {
+      for (int k = 0; k < 5; ++k) failed += !make_bag(home).ok();
+    });
+  for (std::thread& maker : makers) maker.join();
+  CHECK(failed == 0);
+  const auto report = verify_bag(home / "bag", {});
+  REQUIRE(report.ok());
+  INFO(text(*report));
+  CHECK(report->state == BagState::valid);
+  for (const auto& entry : fs::directory_iterator(home)) CHECK(entry.path().filename().string().front() != '.');
 }
 
 TEST_CASE("bags of fewer channels verify, and hold no file that is not used") {
@@ -213,6 +239,11 @@ TEST_CASE("an auditor who signs everything again still cannot change what was as
   CHECK(again(c1.substr(0, first), nothing) == std::set<std::string>{"transcript.c1", "verdict.recomputed"});          // a text left out
   CHECK(again(c1.substr(first) + c1.substr(0, first), nothing) == std::set<std::string>{"transcript.c1", "verdict.recomputed"});  // another order
   CHECK(again(c1, [](Transcript& t) { t.hello.vocab = 5000; }) == std::set<std::string>{"transcript.hello", "verdict.recomputed"});
+  CHECK(again(c1, [](Transcript& t) { t.hello.name = "another"; }).empty());
+  const auto told = verify_bag(home / "bag", {});
+  REQUIRE(told.ok());
+  CHECK(told->has("transcript.name", Level::note));
+  CHECK(told->state == BagState::valid);
   CHECK(again(c1, [](Transcript& t) { ++t.queries; }) == std::set<std::string>{"transcript.file", "verdict.recomputed"});
   CHECK(again(c1, [](Transcript& t) { std::swap(t.files[0], t.files[1]); }) == std::set<std::string>{"transcript.file", "verdict.recomputed"});
   CHECK(again(c1, [](Transcript& t) { t.plan = std::string(64, '0'); }) == std::set<std::string>{"transcript.plan", "verdict.recomputed"});

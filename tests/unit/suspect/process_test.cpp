@@ -3,6 +3,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -143,11 +144,30 @@ TEST_CASE("the suspect runs where it is told to") {
   std::filesystem::remove_all(folder);
 }
 
+TEST_CASE("a suspect inherits its three streams and nothing else") {
+  // One that can be read again, as a passphrase's file, and one far up.
+  std::FILE* const secret = std::tmpfile();
+  REQUIRE(secret != nullptr);
+  const int here = fcntl(fileno(secret), F_DUPFD, 3), high = fcntl(fileno(secret), F_DUPFD, 200);
+  REQUIRE(here > 2);
+  REQUIRE(high >= 200);
+  auto suspect = shell(R"(read l; found=; for fd in $(seq 3 255); do [ -e /proc/$$/fd/$fd ] && found="$found $fd"; done; echo '{"name":"has'"$found"'","vocab":50,"context":16}'; cat >/dev/null)");
+  const auto hello = suspect->hello();
+  REQUIRE(hello.ok());
+  CHECK(hello->name == "has");
+  CHECK(fcntl(here, F_GETFD) == 0);  // ours are as they were
+  for (const int fd : {here, high}) close(fd);
+  std::fclose(secret);
+}
+
 TEST_CASE("a bad hello is refused") {
   const auto [reply, message] = GENERATE(table<std::string, std::string>({
       {"hello", "the suspect's reply"},
       {"[]", "the suspect's reply"},
       {R"({"error":"no GPU"})", "the suspect says: no GPU"},
+      {R"({"error":""})", "the suspect says that there was an error, and not which"},
+      {R"({"error":5})", "the suspect's reply: field \"error\": expected a string, found an integer"},
+      {R"({"error":null})", "field \"error\": expected a string, found null"},
       {R"({"name":"s","vocab":0,"context":16})", "vocab"},
       {R"({"name":"s","vocab":1048577,"context":16})", "vocab"},
       {R"({"name":"s","vocab":5,"context":0})", "context"},
