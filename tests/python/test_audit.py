@@ -44,6 +44,11 @@ def test_the_whole_way(key, case):
     assert [c.channel for c in plan.channels] == ["c1", "c2", "c3"] and plan.key_id == key.info.key_id and plan.alpha == "0.000001"
     assert heirmark.Plan.read(folder / "plan.json").to_bytes() == plan.to_bytes() == (folder / "plan.json").read_bytes()
 
+    planned = heirmark.check_case(folder, "planned")
+    assert planned.state == "valid" and {check.code for check in planned.checks} >= {"statement.plan.signature", "dates.order"}
+    assert "statement.transcript.missing" in {check.code for check in heirmark.check_case(folder, "sealed").checks if check.level == "fail"}
+    with pytest.raises(heirmark.UsageError):
+        heirmark.check_case(folder, "done")
     seen = []
     with pytest.raises(heirmark.StoppedError):
         heirmark.run_audit(folder, progress=lambda channel, done, total: seen.append((channel, done, total)) or len(seen) < 2)
@@ -54,6 +59,7 @@ def test_the_whole_way(key, case):
     assert transcript["plan"] == plan.digest
     heirmark.sign_object(folder, "transcript", key.store, "auditor")
 
+    assert heirmark.check_case(folder, "sealed").state == "valid"
     verdict = heirmark.write_verdict(folder, key.opening_file, threads=2)
     assert verdict.outcome == "supports" and float(verdict.log10_p) < -6 and verdict.plan == plan.digest
     assert verdict.to_dict() == json.loads((folder / "verdict.json").read_text())

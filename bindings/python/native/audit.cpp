@@ -232,6 +232,15 @@ void bind_evidence(nb::module_& module) {
               "collections.abc.Callable[[float], object] | None = None) -> Verification"),
       "Recomputes everything in a bag from raw bytes.\n\ntrust_roots: public keys in PEM that the caller trusts, each alone or as (role, key) with the role provider or auditor. Whatever is wrong with the evidence is in the result; IOFailureError is about "
       "reading it, or the device.");
+  module.def(
+      "check_case",
+      [](const std::filesystem::path& folder, const std::string& stage) {
+        if (stage != "planned" && stage != "sealed") usage("check_case: the stage is \"planned\" or \"sealed\", not \"" + stage + "\"");
+        return unlocked([&] { return take(check_case(folder, stage == "planned" ? Stage::planned : Stage::sealed)); });
+      },
+      "folder"_a, "stage"_a,
+      "What verify_bag will say of what is in a case's folder before the first query (\"planned\") or after the last (\"sealed\"): objects, bindings, signatures, dates. Look at it before anything is spent on "
+      "the case.");
   module.def("make_bag", [](const std::filesystem::path& folder) { unlocked([&] { take(make_bag(folder)); }); }, "folder"_a, "Packs a case's folder into folder/bag.");
   module.def("write_report", [](const std::filesystem::path& bag, const std::filesystem::path& file) { unlocked([&] { take(write_report(bag, file)); }); }, "bag"_a, "file"_a,
              "Writes the report on a bag, one self-contained HTML file.");

@@ -878,6 +878,11 @@ def verify_bag(bag: str | os.PathLike, *, trust_roots: _Sequence[str | tuple[str
     trust_roots: public keys in PEM that the caller trusts, each alone or as (role, key) with the role provider or auditor. Whatever is wrong with the evidence is in the result; IOFailureError is about reading it, or the device.
     """
 
+def check_case(folder: str | os.PathLike, stage: str) -> Verification:
+    """
+    What verify_bag will say of what is in a case's folder before the first query ("planned") or after the last ("sealed"): objects, bindings, signatures, dates. Look at it before anything is spent on the case.
+    """
+
 def make_bag(folder: str | os.PathLike) -> None:
     """Packs a case's folder into folder/bag."""
 
