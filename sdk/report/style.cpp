@@ -63,8 +63,8 @@ svg { display: block; width: 100%; height: auto; font-family: inherit; }
 .summary .answer .finding { font-size: 1.14rem; font-weight: 600; margin: 0 0 .15rem; }
 .summary .answer .sentence { font-size: 1.06rem; line-height: 1.36; }
 .summary .answer .note { font-size: .84rem; }
-.columns { display: grid; grid-template-columns: max-content 1fr; column-gap: 1.8rem; }
-.columns .dates td { white-space: nowrap; }
+.columns { display: grid; grid-template-columns: max-content 1fr; column-gap: 1.4rem; }
+.columns .dates th, .columns .dates td { white-space: nowrap; }
 .columns table.facts th { width: 6.6rem; }
 .columns .who table.facts th { width: 4.3rem; }
 nav ol { columns: 2; font-size: .9rem; padding-left: 1.4rem; }
@@ -110,7 +110,6 @@ svg .live-tip { fill: #000; }
 @media print {
   html { background: #fff; font-size: 11.2pt; }
   body { margin: 0; padding: 0; max-width: none; font-size: 1rem; line-height: 1.38; }
-  .summary { break-after: page; }
   h2.break { break-before: page; border-top: 0; padding-top: 0; margin-top: 0; }
   nav { break-inside: avoid; }
   a { text-decoration: none; }
