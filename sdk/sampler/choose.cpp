@@ -364,6 +364,7 @@ RowResult Choice::run() {
   } else {
     result.token = tournament ? dense_tournament(bounded) : *bounded_race(bounded, greatest, {});
   }
+  if (result.token >= row_.vocab) return {};  // somebody else writes into the row meanwhile
   result.log_prob = task_.log_prob ? log_prob(result.token, bounded, temperature) : std::numeric_limits<float>::quiet_NaN();
   if (task_.top != nullptr) {
     if (task_.greedy) task_.top->token[0] = {result.token, 0xFFFFFFFFu};

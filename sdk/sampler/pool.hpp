@@ -1,11 +1,8 @@
 // Threads that share out the rows of a call. Which thread works on which row changes nothing but the time.
 #pragma once
-#include <atomic>
-#include <condition_variable>
 #include <cstddef>
-#include <mutex>
-#include <thread>
-#include <vector>
+#include <memory>
+#include <sys/types.h>
 
 namespace heirmark::sampler {
 
@@ -19,24 +16,14 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// Returns when all indices are done. The caller works too. When another call has the workers, the caller does it alone.
+  /// Returns when all indices are done. The caller works too. When another call has the workers, the caller does it alone; so it does in a process that was forked
+  /// from the pool's own, where there are none.
   void run(std::size_t count, Task task, void* context);
 
  private:
-  void work();
-  void take_indices();
-
-  std::mutex owner_;                 ///< held by the call that uses the workers
-  std::mutex mutex_;                 ///< guards what follows
-  std::condition_variable start_, finished_;
-  std::size_t generation_ = 0;       ///< one more for every call
-  std::size_t busy_ = 0;             ///< workers that have not finished this generation
-  bool stop_ = false;
-  std::size_t count_ = 0;
-  Task task_ = nullptr;
-  void* context_ = nullptr;
-  std::atomic<std::size_t> next_{0};
-  std::vector<std::thread> threads_;
+  struct State;
+  std::unique_ptr<State> state_;
+  pid_t maker_;  ///< the process that has the threads
 };
 
 }  // namespace heirmark::sampler

@@ -76,7 +76,11 @@ Cut cut(Workspace& w, std::uint32_t count, float greatest, Wide limit) {
   float least = greatest;
   for (std::uint32_t i = 0; i < count; ++i) least = std::min(least, w.logits[i]);
   const double range = static_cast<double>(greatest) - static_cast<double>(least), slope = range > 0 ? (kSlices - 1) / range : 0;
-  const auto slice_of = [&](std::uint32_t i) { return static_cast<std::uint32_t>((static_cast<double>(greatest) - static_cast<double>(w.logits[i])) * slope); };
+  // No logit is above `greatest`, unless somebody else writes into the row meanwhile: then the token is nobody's, but all stays in its place.
+  const auto slice_of = [&](std::uint32_t i) {
+    const double slice = (static_cast<double>(greatest) - static_cast<double>(w.logits[i])) * slope;
+    return slice > 0 ? static_cast<std::uint32_t>(std::min(slice, kSlices - 1.0)) : 0;
+  };
   for (std::uint32_t i = 0; i < count; ++i) masses[slice_of(i)] += mass_of(w.e[i]);
   std::uint32_t slice = 0;
   std::uint64_t before = 0;
@@ -132,7 +136,7 @@ std::optional<Band> band_of(const Kernel& kernel, const RowView& row, const mark
   const double slope = kSlices / (kNoMass * temperature);
   for (std::uint32_t v = 0; v < row.vocab; v += step) {
     const double slice = (static_cast<double>(greatest) - static_cast<double>(logit_at(row, v))) * slope;
-    if (slice < kSlices) ++counts[static_cast<std::uint32_t>(slice)];
+    if (slice >= 0 && slice < kSlices) ++counts[static_cast<std::uint32_t>(slice)];
   }
   std::array<double, kSlices> masses;
   double total = 0, before = 0;
@@ -220,6 +224,7 @@ void top_tokens(const Kernel& kernel, const RowView& row, const marks::Filter& f
   const std::uint32_t count = truncates ? truncate(kernel, row, filter, greatest, false, w).count
                                         : collect(kernel, row, threshold_at(kNoMass, filter.temperature, top), filter, greatest, w);
   const std::uint64_t total = total_mass(w, count);
+  if (total == 0) return;  // as above: a row that somebody else writes into
   const auto listed = static_cast<std::uint32_t>(std::min<std::size_t>(count, TopTokens::kCount));
   const auto begin = w.order.begin();
   for (std::uint32_t i = 0; i < count; ++i) w.order[i] = i;

@@ -1,6 +1,9 @@
 """The sampler: the C library's tokens, whatever the type and the strides; results, drafts, launches; what it refuses."""
+import ctypes
 import json
 import math
+import threading
+import time
 
 import ml_dtypes
 import numpy as np
@@ -155,6 +158,7 @@ class TestArrays:
     @pytest.mark.parametrize(("make", "words"), [
         (lambda x: x.astype(np.float64), "float32, bfloat16 or float16"),
         (lambda x: x.astype(np.int32), "float32, bfloat16 or float16"),
+        (lambda x: x.astype(ml_dtypes.bfloat16).astype(np.dtype(ml_dtypes.bfloat16).newbyteorder()), "no array"),
         (lambda x: x.astype(np.complex64), "float32, bfloat16 or float16"),
         (lambda x: x.view(np.uint16)[:, :VOCAB], "float32, bfloat16 or float16"),
         (lambda x: x[:, :VOCAB - 1], "columns"),
@@ -175,6 +179,35 @@ class TestArrays:
             sampler.sample(make(logits_of(4, 9)), sequences)
         assert [s.position for s in sequences] == [0] * 4
         assert sampler.sample(logits_of(4, 9), sequences).token.tolist() == self.tokens(logits_of(4, 9))
+
+    def test_arrays_of_ctypes_which_tell_no_strides(self):
+        logits = logits_of(4, 9)
+        rows = ((ctypes.c_float * logits.shape[1]) * 4).from_buffer_copy(logits.tobytes())
+        assert self.tokens(rows) == self.tokens(logits)
+        prompt = (ctypes.c_uint32 * 3)(1, 2, 3)
+        sampler = make_sampler()
+        one, other = (sampler.begin(request_id=request(1), prompt=p) for p in (prompt, [1, 2, 3]))
+        assert sampler.sample(logits[:1], [one]).token == sampler.sample(logits[:1], [other]).token
+
+    def test_logits_that_somebody_writes_into_meanwhile_spoil_a_token_and_nothing_else(self):
+        logits = logits_of(4, 9)
+        stop = threading.Event()
+
+        def write():
+            random = np.random.default_rng(0)
+            while not stop.is_set():
+                logits[random.integers(4)] = random.choice([np.nan, -np.inf, np.inf, 0, 3e38, random.standard_normal()])
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            sampler, until = make_sampler(), time.monotonic() + 1
+            while time.monotonic() < until:
+                for params in (heirmark.Params(), heirmark.Params(temperature=0.7, top_p=0.9), heirmark.Params(top_k=40)):
+                    out = sampler.sample(logits, [sampler.begin() for _ in range(4)], params, top=True)
+                    assert (out.token < VOCAB).all() and (out.top_token < VOCAB).all()
+        finally:
+            stop.set()
+            writer.join()
 
     def test_why_an_array_cannot_be_handed_over_is_told(self):
         class Tensor:

@@ -38,9 +38,10 @@ bool is_numpy(nb::handle object) { return nb::isinstance(object, nb::module_::im
 HeldLogits logits_of(nb::handle object, std::uint32_t vocab_size, DeviceSampler::Backend backend) {
   HeldLogits out;
   bool as_bits = false;
-  if (!nb::try_cast(object, out.array)) {
-    // NumPy has no bfloat16 of its own and exports none: the bits of ml_dtypes' type.
-    if (is_numpy(object) && nb::cast<std::string>(object.attr("dtype").attr("name")) == "bfloat16") as_bits = nb::try_cast(object.attr("view")("uint16"), out.array);
+  if (!nb::try_cast(with_strides(object), out.array)) {
+    // NumPy has no bfloat16 of its own and exports none: the bits of ml_dtypes' type, which may lie the other way round.
+    if (is_numpy(object) && nb::cast<std::string>(object.attr("dtype").attr("name")) == "bfloat16" && nb::cast<bool>(object.attr("dtype").attr("isnative")))
+      as_bits = nb::try_cast(object.attr("view")("uint16"), out.array);
     if (!as_bits) not_an_array(object, "logits");
   }
   const nb::ndarray<nb::ro>& array = out.array;
@@ -74,7 +75,7 @@ HeldLogits logits_of(nb::handle object, std::uint32_t vocab_size, DeviceSampler:
 template <class Array>
 Held<Array> bytes_of(nb::handle object, const std::string& name, DeviceSampler::Backend backend) {
   Held<Array> out;
-  nb::object plain = nb::borrow(object);
+  nb::object plain = with_strides(object);
   if (is_numpy(object) && !object.attr("dtype").attr("names").is_none()) {
     try {
       plain = object.attr("view")("uint8");  // a structured array

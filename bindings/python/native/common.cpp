@@ -70,7 +70,7 @@ void add_all(TokenList& list, const nb::ndarray<nb::ro>& array) {
 bool add_array(TokenList& list, nb::handle object, const std::string& what) {
   if (PyList_Check(object.ptr()) || PyTuple_Check(object.ptr())) return false;
   nb::ndarray<nb::ro> array;
-  if (!nb::try_cast(object, array)) return false;
+  if (!nb::try_cast(with_strides(object), array)) return false;
   if (array.device_type() != nb::device::cpu::value && array.device_type() != nb::device::cuda_host::value) usage(what + ": tokens must be in the host's memory");
   if (array.ndim() != 1) usage(what + ": tokens are an array of one dimension, not of " + std::to_string(array.ndim()));
   const auto type = array.dtype();
@@ -87,6 +87,20 @@ bool add_array(TokenList& list, nb::handle object, const std::string& what) {
   return true;
 }
 }  // namespace
+
+nb::object with_strides(nb::handle object) {
+  if (PyObject_CheckBuffer(object.ptr()) != 0 && !nb::hasattr(object, "__dlpack__")) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(object.ptr(), &view, PyBUF_RECORDS_RO) != 0) {
+      PyErr_Clear();
+    } else {
+      const bool missing = view.ndim > 0 && view.strides == nullptr;
+      PyBuffer_Release(&view);
+      if (missing) return nb::module_::import_("builtins").attr("memoryview")(object);
+    }
+  }
+  return nb::borrow(object);
+}
 
 std::vector<TokenId> tokens_of(nb::handle object, const std::string& what, std::uint32_t vocab) {
   TokenList list(what, vocab);

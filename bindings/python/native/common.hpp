@@ -71,6 +71,9 @@ class Watch {
   std::exception_ptr raised_;
 };
 
+/// The object, or a view of it that tells its strides: ctypes' arrays export none, which nanobind does not expect.
+nb::object with_strides(nb::handle object);
+
 /// Token ids from an integer array of one dimension or from any iterable of integers; `what` names it in an error.
 std::vector<TokenId> tokens_of(nb::handle object, const std::string& what, std::uint32_t vocab = 0);
 

@@ -2,7 +2,10 @@
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <memory>
 #include <set>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <thread>
 #include <vector>
 
@@ -195,6 +198,42 @@ TEST_CASE("threads and the split of a batch change nothing") {
       INFO(threads << " threads, parts of " << part);
       CHECK(run(threads, part) == expected);
     }
+}
+
+TEST_CASE("a process that is forked samples without the threads that it does not have") {
+  Random random(20261142);
+  constexpr std::uint32_t kVocab = 3000, kRows = 8;
+  std::vector<float> batch;
+  for (std::uint32_t r = 0; r < kRows; ++r) {
+    const auto row = make_row(random, Shape::language, kVocab);
+    batch.insert(batch.end(), row.begin(), row.end());
+  }
+  const auto tokens = [&](Sampler& sampler) {
+    std::vector<Sequence> sequences;
+    for (std::uint32_t r = 0; r < kRows; ++r) sequences.push_back(sampler.begin(request(r), {}));
+    std::vector<Row> rows;
+    for (Sequence& sequence : sequences) rows.push_back({&sequence, {}});
+    std::vector<Sampled> out(kRows);
+    std::vector<TokenId> found;
+    if (sampler.sample({batch.data(), DType::float32, kRows, kVocab}, rows, out).ok())
+      for (const Sampled& s : out) found.push_back(s.token);
+    return found;
+  };
+  auto sampler = std::make_unique<Sampler>(make(profiles::standard_2026_11(), kVocab, 3));
+  const auto expected = tokens(*sampler);
+  REQUIRE(expected.size() == kRows);
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(30);  // instead of waiting for ever
+    const bool same = tokens(*sampler) == expected;
+    sampler.reset();
+    _exit(same ? 0 : 1);
+  }
+  REQUIRE(child > 0);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  CHECK(tokens(*sampler) == expected);
 }
 
 TEST_CASE("several threads may call one sampler at once") {

@@ -1,6 +1,7 @@
 // choose() against the reference: the same token on every row, with every instruction set.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "marks/reference.hpp"
 #include "rows.hpp"
 #include "sampler/choose.hpp"
+#include "sampler/truncate.hpp"
 
 using namespace heirmark;
 using namespace heirmark::test;
@@ -198,6 +200,27 @@ TEST_CASE("equal to the reference: rows one rounding away from another token") {
     }
   }
   CHECK(found > 100);
+}
+
+TEST_CASE("a row that is not what it was a moment ago spoils its token and nothing else") {
+  // Somebody writes into the logits meanwhile: what was the greatest is not, or nothing is left. No index may follow from that.
+  Random random(20261143);
+  sampler::Workspace workspace(kMaxVocab);
+  for (const std::uint32_t vocab : {3000u, 40000u}) {
+    const std::vector<float> row = make_row(random, Shape::flat, vocab), none(vocab, kNan);
+    const Stored stored = store(row, DType::float32, 0), gone = store(none, DType::float32, 0);
+    const float greatest = *std::max_element(row.begin(), row.end());
+    for (const marks::Filter& filter : {marks::Filter{.top_p = 0.9f}, marks::Filter{.temperature = 3, .top_p = 0.999f}, marks::Filter{.top_k = 40, .top_p = 0.9f}, marks::Filter{.min_p = 0.01f, .top_p = 0.5f}})
+      for (const float seen : {greatest - 0.01f, greatest - 5, -300.0f, greatest + 30})
+        for (const bool band : {false, true}) {
+          INFO("V = " << vocab << ", top_p = " << filter.top_p << ", greatest " << greatest << " seen as " << seen);
+          const auto kept = sampler::truncate(sampler::kernel(core::instruction_set()), stored.view(), filter, seen, band, workspace);
+          CHECK(kept.count <= vocab);
+        }
+    TopTokens top;
+    sampler::top_tokens(sampler::kernel(core::instruction_set()), gone.view(), {}, greatest, workspace, top);
+    CHECK(top.token[0].token == kNoToken);
+  }
 }
 
 TEST_CASE("half precision and bfloat16 values are exact in float32") {
