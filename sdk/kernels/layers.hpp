@@ -114,7 +114,8 @@ HEIRMARK_HD_INLINE bool play_patterns(X& x, const typename LayersMemory<Real>::S
     const Real green = U::join(words), red = 1 - green;
     const auto g = static_cast<float>(green), r = static_cast<float>(red);
     const float error_green = static_cast<float>(sum.n[kWords]) * (errors * 0x1p-28f), error_red = larger(errors - error_green, 0.0f) + errors * (kOver - 1);
-    // Roundings: of each pattern's mass, one of its sum and two a layer; half a unit of each; and the reference's, whose masses sum to 1 within 2^-44.
+    // Roundings: of each pattern's mass, one of its sum and two a layer; half a unit of each; and the reference's, whose masses sum to 1 within 2^-44. That of 1 - green is
+    // none of G but one of the factor, one unit at most with that of 1 + red, and stands with those of factors below.
     const float rounding = g * (static_cast<float>(2 + 2 * i) * U::kRounding) + 16 * U::kUnit;
     const float distance = (r * error_green + g * error_red + g * away + rounding) * x.reciprocal(1 - away - errors) * kOver + 0x1p-42f;
     if (!(distance < marks::tournament::kMostDistance<float>)) return false;
@@ -129,7 +130,7 @@ HEIRMARK_HD_INLINE bool play_patterns(X& x, const typename LayersMemory<Real>::S
     });
     const auto kept = static_cast<float>(layer.factor[0]);
     errors = (kept * (error_red + layer.off[0] * (r + away + rounding + error_red)) + (1 + kept) * (error_green + layer.off[1] * (g + rounding + error_green))) * kOver;
-    away = away * kept + rounding + (kept - r);
+    away = away * kept + rounding + static_cast<float>(layer.factor[0] - red) * kOver;
   }
   return true;
 }
@@ -175,7 +176,7 @@ HEIRMARK_HD_INLINE bool play_layers(X& x, int layers, float errors, const std::u
     turn = turn == 2 ? 0 : turn + 1;
     x.each([&](unsigned t) {
       clear(t, memory.sums[turn == 2 ? 0 : turn + 1]);  // read before the last x.sync(), written after the next
-      // Roundings of a bin's mass: of five factors, of their product, and one.
+      // Roundings of a bin's mass: of five factors, four of their product, and one.
       const auto factor = static_cast<float>(played[t].factor), off = factor * (played[t].off + 11 * U::kRounding);
       memory.factors[t / 32][t % kPatterns] = {played[t].factor, (factor + off) * (1 + 0x1p-12f), off * (1 + 0x1p-12f)};
     });

@@ -79,7 +79,7 @@ struct ImageTerm {
   }
 };
 
-/// 2^((x - reference) per_logit), not below 2^-120, for x up to kReach above the reference, within 2e-5 of itself. At most 1.5e-5 of that is the rounding of
+/// 2^((x - reference) per_logit), not below 2^-120, for x up to kReach above the reference and T from 1e-3 to 1e3, within 2e-5 of itself. At most 1.5e-5 of that is the rounding of
 /// the slope, the difference and the product where the exponent is -120; the polynomial, minimax in relative error on [-1/2, 1/2], is off by 7.5e-8.
 template <class L>
 struct ExpTerm {
@@ -262,9 +262,9 @@ HEIRMARK_HD_INLINE void exact_masses_of(const RowView& row, double temperature, 
   }
 }
 
-/// Masses from sums of bins (Kernel::near), and what each may be off by, relative to itself. In units of 2^-24 a term 2^z is off by 2.1 |z| (the slope, the difference, the
-/// product) and 4 (the polynomial), a sum by 9 and one for each eight strides, the reference itself by 4 where x / T is up to kExactRange, the mass by 1. Over a bin of n
-/// terms and sum S, the mean of |z| is no more than by how much a term is above the reference, and log2(n / S) where that is positive, and 0.54.
+/// Masses from sums of bins (Kernel::near), and what each may be off by, relative to itself, in units of 2^-24. A term 2^z: 2.1 |z| (the slope, the difference, the product) and 4 (the
+/// polynomial). A sum: 9 and one for each eight strides. The reference's own x / T, where it is up to kExactRange: 4. The mass: 1. Over a bin of n terms and sum S the mean of |z| is no more
+/// than by how much a term is `above` the reference, and log2(n / S) where that is positive, and 0.54, which is 1.2 units more: 19.2 of the 22 here.
 template <class L>
 HEIRMARK_HD_INLINE void near_of(const float* sums, std::uint32_t vocab, float above, double total, float* masses, float* errors) {
   using F = typename L::F;
@@ -293,7 +293,8 @@ struct TwoLayers {
 };
 
 HEIRMARK_HD_INLINE bool TwoLayers::play(double& rest, float (&factor)[4], float (&off)[4]) {
-  constexpr double kSums = 0x1.2p-21, kRoundings = 1 + 0x1p-14;  // relative: of a mass's sum, eight floats and then doubles; of an error's, floats all the way
+  constexpr double kSums = 0x1.2p-21;  // relative, of a mass's sum: seven additions of floats, then doubles
+  constexpr double kRoundings = 1 + 0x1p-14;  // of an error's sum: 512 additions of floats at most, 2^-15; what errors lost so far, 2^-18; and kSums where it weighs errors
   constexpr double kReference = 0x1p-42;  // absolute: of its sums by halving, in all layers
   constexpr double kMass = 0x1.2p-23;     // relative: of a factor and of a mass, and the reference's
   double factors[4] = {1, 1, 1, 1}, offs[4] = {1, 1, 1, 1};
@@ -318,7 +319,7 @@ HEIRMARK_HD_INLINE bool TwoLayers::play(double& rest, float (&factor)[4], float 
     rest = rest * 2 * (1 + layer.off[0]) * (1 + layer.off[1]) + kLeastNear;
   }
   for (int kind = 0; kind < 4; ++kind) {
-    const bool tiny = factors[kind] < static_cast<double>(kLeastFactor);  // its masses are between none and what they would be with the least factor
+    const bool tiny = factors[kind] < static_cast<double>(kLeastFactor);  // its masses are between none, but for roundings, and what they would be with the least factor
     factor[kind] = tiny ? kLeastFactor : static_cast<float>(factors[kind]);
     off[kind] = static_cast<float>((offs[kind] - 1 + (tiny ? 1 : kMass)) * (1 + 0x1p-20));
   }

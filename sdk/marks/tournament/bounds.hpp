@@ -30,7 +30,8 @@ struct BoundedLayer {
 template <class Real, class Off, class Reciprocal>
 HEIRMARK_HD_INLINE BoundedLayer<Real, Off> bound_layer(Real red, Off distance, const Reciprocal& reciprocal) {
   constexpr Off kRoundings = 1 + Off{0x1p-18};  // of this function, also in float32
-  // Any G serves that D tells the distance of. One from which red bins are not multiplied by next to nothing, or by nothing, keeps relative errors finite.
+  // Any G serves that D tells the distance of. One from which red bins are not multiplied by next to nothing, or by nothing, keeps relative errors finite. (Since 1 - G' is not
+  // below 0 by more than roundings, it is within D of D; twice that leaves them room.)
   if (red < static_cast<Real>(distance)) {
     red = static_cast<Real>(distance);
     distance *= 2;
