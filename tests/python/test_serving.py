@@ -1,4 +1,5 @@
 """What the engines' integrations share: configuration, requests, policy, counters."""
+import contextlib
 import datetime
 import json
 import threading
@@ -198,6 +199,37 @@ class TestRequests:
         counts = here.counters.snapshot()
         assert {name: counts[name] for name in counts if "." in name and name not in ("tokens.marked", "tokens.issued", "requests.marked")} == {
             "requests.unknown-account": 1, "requests.unsupported-top_h": 1, "requests.bad-parameter": 2, "tokens.no-finite-logit": 1, "tokens.infinite-logit": 1}
+
+    @pytest.mark.parametrize("prompt", [[5, -1], [2**32 - 1], [2**40], ["five"], [None]], ids=str)
+    def test_a_prompt_of_other_things_than_tokens_is_that_requests_fault(self, folder, prompt):
+        closed = service(folder)
+        with pytest.raises(heirmark.UsageError, match="cannot be marked"):
+            closed.begin(prompt)
+        assert closed.live() == 0 and closed.counters.snapshot()["requests.bad-prompt"] == 1
+        serving = service(folder, policy="serve-unmarked-and-count")
+        request = serving.begin(prompt)
+        assert not request.marked and request.reason == "bad-prompt" and serving.sample(logits_of(1, 1), [request]) == [None]
+        serving.end(request)
+
+    def test_what_no_ledger_takes_is_not_begun_or_not_recorded(self, folder):
+        store = heirmark.Keystore.create(folder / "keys", "no secret", opslimit=1, memlimit=8192)
+        heirmark.make_ledger(folder / "ledger", store)
+        for prompt in ([2**20], [1] * 2**20):
+            with contextlib.closing(Service(Config.read(write(folder, ledger="ledger", model="m")), vocab_size=VOCAB)) as closed:
+                with pytest.raises(heirmark.UsageError, match="cannot be recorded"):
+                    closed.begin(prompt)
+                assert closed.live() == 0 and closed.counters.snapshot()["requests.unrecordable"] == 1
+            with contextlib.closing(Service(Config.read(write(folder, ledger="ledger", model="m", policy="serve-unmarked-and-count")), vocab_size=VOCAB)) as serving:
+                request, other = serving.begin(prompt), serving.begin([1])
+                assert None not in serving.sample(logits_of(2, 1), [request, other])
+                serving.end(request)
+        # The last token may be the one too many: that ends no engine, and keeps nobody else's response from the ledger.
+        with contextlib.closing(Service(Config.read(write(folder, ledger="ledger", model="m")), vocab_size=VOCAB)) as closed:
+            request, other = closed.begin([1] * (2**20 - 1)), closed.begin([1])
+            for _ in range(3):
+                closed.sample(logits_of(2, 1), [request, other])
+        assert closed.counters.snapshot()["responses.unrecorded"] == 1
+        assert heirmark.verify_ledger(folder / "ledger", store=store).responses == 3
 
     def test_greedy_is_counted(self, folder):
         here = service(folder)

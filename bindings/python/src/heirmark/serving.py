@@ -140,7 +140,7 @@ class Counters:
 
     responses.unrecorded: the ledger had no room, or does not take such a response; responses.without-stop-token: it was to be ended, and nothing ends it (vLLM); requests.marked, requests.opted-out, requests.REASON; requests.epoch-over: of the marked ones, those that began after the
     month of the key, which goes on being used until the server is started with the next; tokens.marked (window), tokens.issued, tokens.unmarked (greedy), tokens.REASON; restarts. A REASON
-    says why a mark that should have been made was not: unknown-account, bad-parameter, unsupported-NAME, no-finite-logit, infinite-logit.
+    says why a mark that should have been made was not: unknown-account, bad-parameter, bad-prompt, unrecordable, unsupported-NAME, no-finite-logit, infinite-logit.
     """
 
     def __init__(self) -> None:
@@ -243,6 +243,9 @@ class Recorder(Protocol):
     def end(self, request: Request) -> None: ...
 
 
+_LEDGER_TOKENS = 1 << 20  # specs/ledger.md: ids are below it, and prompt and answer have no more of them
+
+
 class LedgerRecorder:
     """Records into an issuance ledger. Never waits for the disk."""
 
@@ -252,12 +255,18 @@ class LedgerRecorder:
         self._issued: dict[int, tuple[heirmark.Issued, int]] = {}  # and how many tokens the request had when it began
 
     def begin(self, request: Request) -> None:
-        """Under fail-closed IOFailureError while the ledger cannot write: a response that could not be recorded is not begun."""
+        """Under fail-closed IOFailureError while the ledger cannot write, and UsageError for a prompt that no ledger takes: a response that could not be recorded is not begun."""
         error = self._ledger.state.error
         if error and self._policy is Policy.FAIL_CLOSED:
             self._counters.add("requests.ledger-fails")
             raise heirmark.IOFailureError(f"this request cannot be recorded: {error}")
-        issued = heirmark.Issued(request.sequence.request_id, request.account, request.prompt + request.tokens)
+        prompt = request.prompt + request.tokens
+        if len(prompt) >= _LEDGER_TOKENS or any(token >= _LEDGER_TOKENS for token in prompt):
+            self._counters.add("requests.unrecordable")
+            if self._policy is Policy.FAIL_CLOSED:
+                raise heirmark.UsageError(f"this request cannot be recorded: a ledger takes ids below {_LEDGER_TOKENS}, and fewer of them")
+            return
+        issued = heirmark.Issued(request.sequence.request_id, request.account, prompt)
         with self._lock:
             self._issued[id(request)] = issued, len(request.tokens)
 
@@ -284,7 +293,7 @@ class LedgerRecorder:
             return
         try:
             self._ledger.append(issued)
-        except (heirmark.IOFailureError, heirmark.UsageError):  # full, or closed meanwhile
+        except heirmark.Error:  # full, closed meanwhile, or more than a response may have
             self._counters.add("responses.unrecorded")
 
     def close(self, seconds: float = 60.0) -> None:
@@ -337,7 +346,12 @@ class Service:
         By the policy, a request that should be marked and cannot be raises UsageError or KeyAccessError, or is begun unmarked."""
         tokens = list(prompt)
         params, name, reason = self.admit(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, account=account, marked=marked, unsupported=unsupported)
-        sequence = self.sampler.begin(prompt=tokens, account=name) if not reason else None
+        sequence = None
+        if not reason:
+            try:
+                sequence = self.sampler.begin(prompt=tokens, account=name)
+            except (heirmark.BadInputError, TypeError) as error:
+                reason = self._fault("bad-prompt", heirmark.UsageError(str(error)))
         if key is None:
             key = sequence.request_id.hex() if sequence is not None else object()
         request = Request(key, sequence, params, tokens, name, reason)
@@ -373,10 +387,14 @@ class Service:
                 fault = f"unsupported-{unsupported}", heirmark.UsageError(f"{unsupported} is not supported with marks")
             elif name not in self.sampler.accounts:
                 fault = "unknown-account", heirmark.KeyAccessError("the key has no such account")
-        if fault and self.config.policy is Policy.FAIL_CLOSED:
-            self.counters.add(f"requests.{fault[0]}")
-            raise type(fault[1])(f"this request cannot be marked: {fault[1]}")
-        return params, name, fault[0] if fault else "" if marked else "opted-out"
+        return params, name, self._fault(*fault) if fault else "" if marked else "opted-out"
+
+    def _fault(self, reason: str, error: heirmark.Error) -> str:
+        """Why a request cannot be marked, where the policy serves it all the same; else it is counted, and the error raised."""
+        if self.config.policy is Policy.FAIL_CLOSED:
+            self.counters.add(f"requests.{reason}")
+            raise type(error)(f"this request cannot be marked: {error}")
+        return reason
 
     def count(self, reason: str) -> None:
         """Counts a request that is begun; reason: as admit() gives it."""
