@@ -184,8 +184,10 @@ Result<void> rename(const std::filesystem::path& from, const std::filesystem::pa
 Result<NewFolder> NewFolder::beside(const std::filesystem::path& target) {
   NewFolder out;
   std::error_code code;
-  out.target_ = std::filesystem::weakly_canonical(target, code);  // a link to an empty folder stays one
-  if (code) out.target_ = std::filesystem::absolute(target, code).lexically_normal();
+  const std::filesystem::path whole = std::filesystem::absolute(target, code);
+  if (code) return failure(target, code.value(), Access::write);
+  out.target_ = std::filesystem::weakly_canonical(whole, code);  // a link to an empty folder stays one
+  if (code) out.target_ = whole.lexically_normal();
   if (!out.target_.has_filename()) out.target_ = out.target_.parent_path();
   const std::filesystem::path parent = out.target_.parent_path();
   std::filesystem::create_directories(parent, code);

@@ -167,6 +167,13 @@ Transaction::Transaction(Transaction&& other) noexcept : database_(std::exchange
 Transaction::~Transaction() {
   if (database_ != nullptr) (void)database_->run("ROLLBACK");
 }
+Result<void> Database::in_its_place() {
+  int moved = 0;
+  if (const int result = sqlite3_file_control(handle_, "main", SQLITE_FCNTL_HAS_MOVED, &moved); result != SQLITE_OK) return failure(result);
+  if (moved != 0) return Error{ErrorCode::io, file_.string() + ": was moved or deleted"};
+  return {};
+}
+
 Result<void> Transaction::commit() {
   if (auto done = database_->run("COMMIT"); !done) return done;
   database_ = nullptr;

@@ -57,6 +57,8 @@ class Database {
   /// What the last failed call means to a person: "ledger.db: the disk is full".
   [[nodiscard]] Error failure() const;            ///< of the last call
   [[nodiscard]] Error failure(int result) const;  ///< of a call that gave this code
+  /// `io` if the file was moved or deleted: what is written goes where nobody will look for it.
+  [[nodiscard]] Result<void> in_its_place();
   /// How long a call waits for another program's lock.
   void wait_for_locks(int milliseconds);
   [[nodiscard]] const std::filesystem::path& file() const noexcept { return file_; }

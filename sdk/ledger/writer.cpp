@@ -180,6 +180,7 @@ struct Ledger::Impl {
       if (auto done = checkpoint(*state, time); !done) return done.error();
     }
     if (auto done = ledger::write_state(database, *state); !done) return done.error();
+    if (auto done = database.in_its_place(); !done) return done.error();
     if (auto done = transaction->commit(); !done) return done.error();
     return state->tree.size();
   }

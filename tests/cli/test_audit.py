@@ -270,6 +270,12 @@ class Steps(Audits):
                  "--alpha", given, "--decoys", 63, "-o", folder, *self.auditor, passphrase=PASSPHRASE)
             self.assertEqual(json.loads((folder / "plan.json").read_text())["alpha"], kept)
 
+    def test_a_name_alone_is_a_case_of_where_one_is(self):
+        for name in ("case", "slash/"):
+            self.run_ok("audit", "plan", "--commitment", self.base / "public/commitment.json", "--suspect", self.base / "guilty.json", "--prompts", self.base / "prompts.jsonl", "-o", name,
+                        *self.auditor, cwd=self.dir, passphrase=PASSPHRASE)
+            self.assertTrue((self.dir / name / "plan.json").is_file())
+
     def test_a_case_that_is_there_is_not_overwritten(self):
         folder = self.copied()
         before = (folder / "plan.json").read_bytes()

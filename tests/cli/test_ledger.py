@@ -63,6 +63,14 @@ class Ledger(Case):
         folder.mkdir()
         return folder
 
+    def test_a_name_alone_is_a_folder_of_where_one_is(self):
+        make_keystore(self.store)
+        for name in ("plain", "slash/", "./dot", "in/to"):
+            with self.subTest(name):
+                self.run_ok("ledger", "new", name, "--keystore", self.store, cwd=self.dir, passphrase=PASSPHRASE)
+                self.assertTrue((self.dir / name / "ledger.db").is_file())
+        self.assertEqual([path.name for path in self.dir.iterdir() if path.name.startswith(".")], [])
+
     def test_json_members_are_those_of_the_page(self):
         self.mark("alice")
         members = json_members()

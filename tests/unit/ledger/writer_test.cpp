@@ -189,6 +189,27 @@ TEST_CASE("a disk that is full for a while loses nothing", "[ledger]") {
   CHECK(check.opened == 40);
 }
 
+TEST_CASE("a ledger that was moved away is not written to where nobody looks for it", "[ledger]") {
+  Made made;
+  const std::filesystem::path away = made.folder().string() + "-away";
+  Ledger ledger = made.open();
+  REQUIRE(ledger.wait(ledger.append(some_response(0)).value(), 10s).ok());
+  std::filesystem::rename(made.folder(), away);
+  const auto ticket = ledger.append(some_response(1));
+  REQUIRE(ticket.ok());
+  const auto waited = ledger.wait(*ticket, 2s);
+  REQUIRE(!waited.ok());
+  CHECK(waited.error().message.find("was moved or deleted") != std::string::npos);
+  CHECK(ledger.status().error.find("was moved or deleted") != std::string::npos);
+  // Back at its place it gets what waited.
+  std::filesystem::rename(away, made.folder());
+  CHECK(ledger.wait(*ticket, 20s).ok());
+  REQUIRE(ledger.close().ok());
+  const LedgerCheck check = made.check();
+  CHECK(check.problems.empty());
+  CHECK(check.summary.responses == 2);
+}
+
 TEST_CASE("close gives up after its time and says what is lost", "[ledger]") {
   Made made;
   Ledger ledger = made.open();
