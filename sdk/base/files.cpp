@@ -97,13 +97,18 @@ Result<std::string> read(const std::filesystem::path& path, std::uint64_t max_si
       return Error{ErrorCode::bad_input, path.string() + ": " + std::to_string(info.st_size) + " bytes, more than the " + std::to_string(max_size) + " allowed"};
     bytes.reserve(static_cast<std::size_t>(info.st_size));
   }
-  char buffer[1 << 16];
+  struct Buffer {  // some files are openings
+    char bytes[1 << 16];
+    std::size_t used = 0;
+    ~Buffer() { wipe(bytes, used); }
+  } buffer;
   for (;;) {
-    const ssize_t got = ::read(file.fd, buffer, sizeof buffer);
+    const ssize_t got = ::read(file.fd, buffer.bytes, sizeof buffer.bytes);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return read_failure(path);
     if (got == 0) return bytes;
-    bytes.append(buffer, static_cast<std::size_t>(got));
+    buffer.used = std::max(buffer.used, static_cast<std::size_t>(got));
+    bytes.append(buffer.bytes, static_cast<std::size_t>(got));
     if (bytes.size() > max_size) return Error{ErrorCode::bad_input, path.string() + ": more than the " + std::to_string(max_size) + " bytes allowed"};
   }
 }

@@ -5,6 +5,8 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/src.hpp>
 
+#include "base/wipe.hpp"
+
 namespace heirmark::json {
 namespace bj = boost::json;
 
@@ -167,21 +169,33 @@ Result<Value> parse(std::string_view text, const ParseOptions& options) {
   return std::move(parser.handler().root);
 }
 
-std::string canonical(const Value& value) {
+std::string canonical(const Value& value, std::size_t room) {
   std::string out;
+  out.reserve(room);
   write(out, value);
   return out;
+}
+
+void wipe(Value& value) noexcept {
+  if (std::string* text = value.if_string()) return heirmark::wipe(*text);
+  if (Array* array = value.if_array())
+    for (Value& item : *array) wipe(item);
+  if (Object* object = value.if_object())
+    for (auto& [name, member] : *object) wipe(member);
 }
 
 Result<Value> parse_canonical(std::string_view bytes, bool line_feed) {
   auto value = parse(bytes);
   if (!value) return value;
   if (!representable(*value)) return Error{ErrorCode::bad_input, "not canonical JSON: an integer beyond 2^53-1 or a member name that is not ASCII"};
-  std::string again = canonical(*value);
+  std::string again = canonical(*value, bytes.size() + 1);
   if (line_feed) again += '\n';
-  if (again != bytes) {
-    std::size_t at = 0;
-    while (at < again.size() && at < bytes.size() && again[at] == bytes[at]) ++at;
+  const bool same = again == bytes;
+  std::size_t at = 0;
+  while (!same && at < again.size() && at < bytes.size() && again[at] == bytes[at]) ++at;
+  heirmark::wipe(again);
+  if (!same) {
+    wipe(*value);
     return Error{ErrorCode::bad_input, "not canonical JSON: byte " + std::to_string(at) + " differs from the canonical form"};
   }
   return value;

@@ -40,6 +40,7 @@ class Value {
   [[nodiscard]] const std::string* if_string() const { return std::get_if<std::string>(&data_); }
   [[nodiscard]] const Array* if_array() const { return std::get_if<Array>(&data_); }
   [[nodiscard]] const Object* if_object() const { return std::get_if<Object>(&data_); }
+  [[nodiscard]] std::string* if_string() { return std::get_if<std::string>(&data_); }
   [[nodiscard]] Array* if_array() { return std::get_if<Array>(&data_); }
   [[nodiscard]] Object* if_object() { return std::get_if<Object>(&data_); }
   /// The member of that name, or nullptr (also when this is no object).
@@ -58,9 +59,11 @@ struct ParseOptions {
 /// Strict RFC 8259 with duplicate names rejected. The error names the byte offset.
 [[nodiscard]] Result<Value> parse(std::string_view text, const ParseOptions& options = {});
 
-/// Canonical bytes (specs/formats.md), without the final line feed. Requires no doubles, ASCII names, integers within 2^53-1.
-[[nodiscard]] std::string canonical(const Value& value);
-/// Accepts exactly canonical(value), and a line feed when `line_feed`.
+/// Canonical bytes (specs/formats.md), without the final line feed. Requires no doubles, ASCII names, integers within 2^53-1. Where they are no more than `room`, no other copy of them was made.
+[[nodiscard]] std::string canonical(const Value& value, std::size_t room = 0);
+/// Accepts exactly canonical(value), and a line feed when `line_feed`. Leaves no copy of the bytes but in the value.
 [[nodiscard]] Result<Value> parse_canonical(std::string_view bytes, bool line_feed = true);
+/// Overwrites every string of a value that held a secret.
+void wipe(Value& value) noexcept;
 
 }  // namespace heirmark::json

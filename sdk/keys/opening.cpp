@@ -26,8 +26,12 @@ bool power_of_two(std::int64_t n) { return n >= 2 && (n & (n - 1)) == 0; }
 }  // namespace
 
 Result<Opening> Opening::parse(std::string_view bytes) {
-  const auto value = json::parse_canonical(bytes);
+  auto value = json::parse_canonical(bytes);
   if (!value) return value.error().at("opening");
+  const struct Wiped {
+    json::Value& value;
+    ~Wiped() { json::wipe(value); }
+  } wiped{*value};
   keys::Members members(*value, "heirmark/opening/v1");
   Opening out;
   const std::string path = members.text("path"), profile = members.text("profile"), nonce = members.hex("nonce", 64);
@@ -64,15 +68,14 @@ Result<Opening> Opening::read(const std::filesystem::path& file) {
 }
 
 std::string Opening::bytes() const {
-  return json::canonical(json::Object{{"type", "heirmark/opening/v1"},
-                                      {"path", path_.text()},
-                                      {"keyId", key_id_},
-                                      {"familySecret", crypto::hex_encode(epoch_.expose_family_secret().expose_secret())},
-                                      {"familySize", family_size_},
-                                      {"liveIndex", live_index_},
-                                      {"profile", profile_.name},
-                                      {"nonce", crypto::hex_encode(nonce_)}}) +
-         "\n";
+  json::Object members{{"type", "heirmark/opening/v1"}, {"path", path_.text()},       {"keyId", key_id_}, {"familySize", family_size_},
+                       {"liveIndex", live_index_},      {"profile", profile_.name}, {"nonce", crypto::hex_encode(nonce_)}};
+  members.emplace("familySecret", crypto::hex_encode(epoch_.expose_family_secret().expose_secret()));
+  json::Value value(std::move(members));
+  std::string out = json::canonical(value, kLongestFile);
+  json::wipe(value);
+  out += '\n';
+  return out;
 }
 
 std::string Opening::digest() const { return crypto::sha256_hex(bytes()); }
