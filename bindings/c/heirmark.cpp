@@ -192,6 +192,8 @@ heirmark_status heirmark_sequence_begin(const heirmark_sampler* sampler, const u
                                         heirmark_sequence** sequence) {
   if (sampler == nullptr || request_id == nullptr || sequence == nullptr) return usage("sampler, request_id or sequence is null");
   if (prompt == nullptr && prompt_count != 0) return usage("prompt is null");
+  for (size_t i = 0; i < prompt_count; ++i)
+    if (prompt[i] == HEIRMARK_NO_TOKEN) return usage("HEIRMARK_NO_TOKEN is no token, and stands in the prompt");
   if (account_slot >= sampler->accounts) return fail(HEIRMARK_KEY, "the key has no such account slot");
   return guarded([&] {
     heirmark::RequestId id;

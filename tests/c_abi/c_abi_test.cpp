@@ -363,6 +363,8 @@ TEST_CASE("senseless calls are usage errors, say why, and change nothing") {
   CHECK(heirmark_sequence_begin(sampler.sampler, request(1).data(), nullptr, 0, 3, &none) == HEIRMARK_KEY);
   CHECK(none == nullptr);
   CHECK(heirmark_sequence_accept(sequence, HEIRMARK_NO_TOKEN) == HEIRMARK_USAGE);
+  const std::uint32_t no_prompt[] = {1, HEIRMARK_NO_TOKEN};
+  CHECK((heirmark_sequence_begin(sampler.sampler, request(1).data(), no_prompt, 2, 0, &none) == HEIRMARK_USAGE && none == nullptr));
 
   std::vector<float> data = logits_of(5, 2);
   const heirmark_logits good{data.data(), HEIRMARK_FLOAT32, 2, kVocab};

@@ -350,6 +350,10 @@ class TestSamplers:
         with pytest.raises(heirmark.IOFailureError) as error:
             make_sampler(device="cuda")
         assert error.value.code == 5 and sampler.workspace_bytes() == 0
+        # What it asks for is what it takes.
+        rows = sampler.rows([sampler.begin()], heirmark.Params())
+        sampled = np.zeros((1, 12), np.uint8)
+        sampler.launch(logits_of(1, 1), rows, sampled, workspace=np.zeros(sampler.workspace_bytes(), np.uint8))
 
     def test_what_it_says_of_itself(self):
         sampler = make_sampler("tournament-2026-11", max_rows=7, log_probs=True)

@@ -92,7 +92,7 @@ Held<Array> bytes_of(nb::handle object, const std::string& name, DeviceSampler::
   std::int64_t expected = 1;
   out.bytes = (static_cast<std::size_t>(out.array.dtype().bits) * out.array.dtype().lanes + 7) / 8;
   for (std::size_t i = out.array.ndim(); i-- > 0;) {
-    if (out.array.shape(i) != 1 && out.array.stride(i) != expected) usage(name + ": the items must lie side by side");
+    if (out.array.size() != 0 && out.array.shape(i) != 1 && out.array.stride(i) != expected) usage(name + ": the items must lie side by side");
     expected *= static_cast<std::int64_t>(out.array.shape(i));
   }
   out.bytes *= static_cast<std::size_t>(expected);
