@@ -1,6 +1,7 @@
 // The C ABI over the C++ one: null pointers, codes, ownership. Nothing is decided here.
 #include "heirmark.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <iterator>
@@ -26,7 +27,7 @@ struct heirmark_keys {
 };
 struct heirmark_sampler {
   heirmark::DeviceSampler sampler;
-  std::uint32_t accounts;
+  std::uint32_t accounts, vocab;
 };
 struct heirmark_sequence {
   heirmark::Sequence sequence;
@@ -142,7 +143,7 @@ heirmark_status heirmark_sampler_create(const heirmark_keys* keys, const heirmar
       out.backend = options->backend == HEIRMARK_BACKEND_CPU ? heirmark::DeviceSampler::Backend::cpu : heirmark::DeviceSampler::Backend::cuda;
     auto made = heirmark::DeviceSampler::create(keys->file.profile, keys->file.subkeys.clone(), out);
     if (!made) return fail(static_cast<heirmark_status>(made.error().code), made.error().message);
-    *sampler = new heirmark_sampler{std::move(made).value(), heirmark_keys_account_count(keys)};
+    *sampler = new heirmark_sampler{std::move(made).value(), heirmark_keys_account_count(keys), options->vocab_size};
     return HEIRMARK_OK;
   });
 }
@@ -226,9 +227,17 @@ heirmark_status heirmark_sequence_row(const heirmark_sampler* sampler, const hei
     return HEIRMARK_OK;
   });
 }
+namespace {
+/// A token that the sampler cannot have given would stand in a window that nobody else has.
+bool in_vocabulary(const heirmark_sampler& sampler, const heirmark_sampled* sampled, size_t count) {
+  return std::all_of(sampled, sampled + count, [&](const heirmark_sampled& one) { return one.token == HEIRMARK_NO_TOKEN || one.token < sampler.vocab; });
+}
+}  // namespace
+
 heirmark_status heirmark_sequence_settle(const heirmark_sampler* sampler, heirmark_sequence* sequence, const heirmark_row* row, const heirmark_sampled* sampled) {
   if (sampler == nullptr || sequence == nullptr || row == nullptr || sampled == nullptr) return usage("sampler, sequence, row or sampled is null");
   if (row->position != sequence->sequence.position()) return usage("the row was made for another position of the sequence");
+  if (!in_vocabulary(*sampler, sampled, 1)) return usage("a token is outside the vocabulary");
   return guarded([&] {
     sampler->sampler.settle(sequence->sequence, *cpp(row), *cpp(sampled));
     return HEIRMARK_OK;
@@ -252,6 +261,7 @@ heirmark_status heirmark_draft_settle(const heirmark_sampler* sampler, heirmark_
     return usage("sampler, sequence, rows, sampled or taken is null");
   if (draft == nullptr && draft_count != 0) return usage("draft is null");
   if (rows->position != sequence->sequence.position()) return usage("the rows were made for another position of the sequence");
+  if (!in_vocabulary(*sampler, sampled, draft_count + 1)) return usage("a token is outside the vocabulary");
   return guarded([&] {
     *taken = sampler->sampler.settle_draft(sequence->sequence, {cpp(rows), draft_count + 1}, {draft, draft_count}, {cpp(sampled), draft_count + 1});
     return HEIRMARK_OK;

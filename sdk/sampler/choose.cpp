@@ -28,6 +28,7 @@ class Choice {
   struct Bounded { Pass pass; Scale scale; };
 
   Bounded bound(bool closely);
+  static RowResult nothing();
   std::optional<RowResult> unusual(float greatest) const;
   [[nodiscard]] std::uint32_t greedy(float greatest);
   [[nodiscard]] std::optional<std::uint32_t> bounded_race(const Bounded& bounded, float greatest, const Band& band);
@@ -77,13 +78,21 @@ Choice::Bounded Choice::bound(bool closely) {
   }
 }
 
-std::optional<RowResult> Choice::unusual(float greatest) const {
-  if (std::isfinite(greatest)) return std::nullopt;
+/// No token: none is finite, or somebody else writes into the row and what was found in it is there no more.
+RowResult Choice::nothing() {
   RowResult result;
   result.log_prob = std::numeric_limits<float>::quiet_NaN();
+  return result;
+}
+
+std::optional<RowResult> Choice::unusual(float greatest) const {
+  if (std::isfinite(greatest)) return std::nullopt;
+  RowResult result = nothing();
   if (greatest > 0) {
+    const std::uint32_t token = kernel_.find(row_, greatest);
+    if (token >= row_.vocab) return result;
     result.kind = RowResult::Kind::infinite_logit;
-    result.token = kernel_.find(row_, greatest);
+    result.token = token;
     if (task_.top != nullptr) task_.top->token[0] = {result.token, 0xFFFFFFFFu};
   }
   return result;
@@ -364,7 +373,7 @@ RowResult Choice::run() {
   } else {
     result.token = tournament ? dense_tournament(bounded) : *bounded_race(bounded, greatest, {});
   }
-  if (result.token >= row_.vocab) return {};  // somebody else writes into the row meanwhile
+  if (result.token >= row_.vocab) return nothing();
   result.log_prob = task_.log_prob ? log_prob(result.token, bounded, temperature) : std::numeric_limits<float>::quiet_NaN();
   if (task_.top != nullptr) {
     if (task_.greedy) task_.top->token[0] = {result.token, 0xFFFFFFFFu};

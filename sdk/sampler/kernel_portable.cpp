@@ -7,6 +7,7 @@ struct Portable {
   static constexpr std::uint32_t kLanes = 4;
   using F = float __attribute__((vector_size(16)));
   using I = std::int32_t __attribute__((vector_size(16)));
+  using U = std::uint32_t __attribute__((vector_size(16)));
 
   static F set(float x) { return F{x, x, x, x}; }
   static I set_int(std::int32_t x) { return I{x, x, x, x}; }
@@ -19,7 +20,11 @@ struct Portable {
   static F mul_add(F a, F b, F c) { return a * b + c; }
   static F max(F a, F b) { return a > b ? a : b; }  // b if a is NaN
   static F reciprocal(F a) { return set(1.0f) / a; }
-  static F scale_by_power(F p, F shifted) { return as_float(as_int(p) + (as_int(shifted) << 23)); }
+  /// Modulo 2^32, as the other kernels do: of a logit far above the reference nothing is used but that it is there.
+  static F scale_by_power(F p, F shifted) {
+    const U bits = reinterpret_cast<U>(p) + (reinterpret_cast<U>(shifted) << 23);
+    return reinterpret_cast<F>(bits);
+  }
   static F keep_from(F value, F x, F from) { return x >= from ? value : set(0); }
   static float reduce_max(F a) {
     float best = a[0];

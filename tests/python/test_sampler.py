@@ -1,4 +1,5 @@
 """The sampler: the C library's tokens, whatever the type and the strides; results, drafts, launches; what it refuses."""
+import copy
 import ctypes
 import json
 import math
@@ -179,6 +180,23 @@ class TestArrays:
             sampler.sample(make(logits_of(4, 9)), sequences)
         assert [s.position for s in sequences] == [0] * 4
         assert sampler.sample(logits_of(4, 9), sequences).token.tolist() == self.tokens(logits_of(4, 9))
+
+    @pytest.mark.parametrize("wrong", [dict(temperature=1e-50), dict(temperature=0.00099), dict(min_p=-1e-50), dict(top_p=1.00000001), dict(top_p=1e-50), dict(top_k=-1), dict(top_k=2**32), dict(min_p=math.nan)], ids=str)
+    def test_parameters_out_of_range_are_told_as_they_were_given(self, wrong):
+        with pytest.raises(heirmark.UsageError, match=next(iter(wrong))):
+            heirmark.Params(**wrong)
+
+    def test_what_settles_is_of_the_vocabulary(self):
+        sampler = make_sampler()
+        sequence = sampler.begin()
+        copied = copy.deepcopy(sequence)
+        rows = sampler.rows([sequence], heirmark.Params())
+        sampled = np.zeros((1, 12), np.uint8)
+        sampler.launch(logits_of(1, 1), rows, sampled)
+        sampled.view(np.uint32)[0, 0] = VOCAB
+        with pytest.raises(heirmark.UsageError, match=f"token {VOCAB} is outside"):
+            sampler.settle([sequence], rows, sampled)
+        assert sequence.position == copied.position == 0
 
     def test_arrays_of_ctypes_which_tell_no_strides(self):
         logits = logits_of(4, 9)

@@ -173,7 +173,7 @@ class TestRequests:
             here.begin([], unsupported="typical_p")
         with pytest.raises(heirmark.UsageError, match="temperature"):
             here.begin([], temperature=1e-9)
-        with pytest.raises(heirmark.UsageError, match="no number"):
+        with pytest.raises(heirmark.UsageError, match="top_k is from 0"):
             here.begin([], top_k=-1)
         requests = [here.begin([]) for _ in range(3)]
         logits = logits_of(3, 1)

@@ -2,6 +2,7 @@
 #include <heirmark/keys.hpp>
 #include <heirmark/ledger.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -93,7 +94,17 @@ void bind_writing(nb::module_& module) {
            "Takes a response into the queue and returns its ticket. Never waits for the disk. IOFailureError: the queue is full, and the message says why; the response stays as it was, and the ledger counts it.")
       .def("wait", [](const Ledger& self, std::uint64_t ticket, double seconds) {
         const auto at_most = milliseconds_of(seconds, "seconds");
-        unlocked([&] { take(self.wait(ticket, at_most)); });
+        // In short pieces, so that Ctrl-C ends it.
+        using Clock = std::chrono::steady_clock;
+        constexpr std::chrono::milliseconds kPiece{50};
+        for (const auto until = Clock::now() + at_most;;) {
+          const auto begun = Clock::now();
+          const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - begun);
+          const auto piece = std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds{0}, kPiece);
+          auto done = unlocked([&] { return self.wait(ticket, piece); });
+          if (done || left <= kPiece || Clock::now() - begun < piece) return take(std::move(done));  // there, out of time, or no use to wait
+          if (PyErr_CheckSignals() != 0) throw nb::python_error();
+        }
       }, "ticket"_a, "seconds"_a = 10.0, "Waits until that ticket, and all before it, is on the disk; IOFailureError after the time, with what fails.")
       .def_prop_ro("state", &Ledger::status)
       .def_prop_ro("id", [](const Ledger& self) { return self.info().id; }, "16 hex digits.")

@@ -58,11 +58,14 @@ std::string mode_name(Mode mode) {
   return "?";
 }
 
-SamplingParams params_of(double temperature, std::uint32_t top_k, double top_p, double min_p, nb::handle mode) {
-  SamplingParams out{static_cast<float>(temperature), static_cast<float>(min_p), top_k, static_cast<float>(top_p), mode_of(mode)};
-  if (!(out.temperature == 0 || (out.temperature >= 1e-3f && out.temperature <= 1e3f))) usage("temperature is 0 (greedy), or from 0.001 to 1000");
-  if (!(out.top_p > 0 && out.top_p <= 1)) usage("top_p is above 0 and at most 1");
-  if (!(out.min_p >= 0 && out.min_p <= 1)) usage("min_p is from 0 to 1");
+SamplingParams params_of(double temperature, std::int64_t top_k, double top_p, double min_p, nb::handle mode) {
+  // As they are given: in float32 some would be in range, or 0, that are not.
+  if (!(temperature == 0 || (temperature >= 1e-3 && temperature <= 1e3))) usage("temperature is 0 (greedy), or from 0.001 to 1000");
+  if (!(top_p > 0 && top_p <= 1)) usage("top_p is above 0 and at most 1");
+  if (!(min_p >= 0 && min_p <= 1)) usage("min_p is from 0 to 1");
+  if (top_k < 0 || top_k > 0xFFFFFFFFll) usage("top_k is from 0 (off) to 2^32 - 1");
+  SamplingParams out{static_cast<float>(temperature), static_cast<float>(min_p), static_cast<std::uint32_t>(top_k), static_cast<float>(top_p), mode_of(mode)};
+  if (!(out.top_p > 0)) usage("top_p is above 0 and at most 1");
   return out;
 }
 
@@ -209,6 +212,12 @@ void launch(const PySampler& self, nb::handle logits, nb::handle rows, nb::handl
   }));
 }
 
+/// A token that the sampler cannot have given would stand in a window that nobody else has.
+void check_tokens(const Sampled* sampled, std::size_t count, std::uint32_t vocab) {
+  for (std::size_t i = 0; i < count; ++i)
+    if (sampled[i].token != kNoToken && sampled[i].token >= vocab) usage("sampled " + std::to_string(i) + ": token " + std::to_string(sampled[i].token) + " is outside the vocabulary of " + std::to_string(vocab));
+}
+
 void settle(const PySampler& self, nb::handle sequences, nb::handle rows, nb::handle sampled) {
   Entered entered(sequences, self);
   const HeldReadable asked = bytes_of<nb::ndarray<nb::ro>>(rows, "rows", DeviceSampler::Backend::cpu);
@@ -219,6 +228,7 @@ void settle(const PySampler& self, nb::handle sequences, nb::handle rows, nb::ha
   for (std::size_t i = 0; i < entered.size(); ++i)
     if (row[i].position != entered[i].position() || row[i].request_id != entered[i].request_id())
       usage("row " + std::to_string(i) + " was made for another sequence, or another position of it");
+  check_tokens(static_cast<const Sampled*>(came.data), entered.size(), self.vocab_size);
   for (std::size_t i = 0; i < entered.size(); ++i) self.sampler.settle(entered[i], row[i], static_cast<const Sampled*>(came.data)[i]);
 }
 
@@ -244,6 +254,7 @@ std::size_t settle_draft(const PySampler& self, PySequence& sequence, nb::handle
   const auto* row = static_cast<const DeviceRow*>(asked.data);
   if (row->position != sequence.sequence.position() || row->request_id != sequence.sequence.request_id())
     usage("the rows were made for another sequence, or another position of it");
+  check_tokens(static_cast<const Sampled*>(came.data), count, self.vocab_size);
   return self.sampler.settle_draft(sequence.sequence, {row, count}, tokens, {static_cast<const Sampled*>(came.data), count});
 }
 
@@ -314,7 +325,7 @@ void bind_params(nb::module_& module) {
       .value("NEEDS_ALL_LOGITS", RowStatus::needs_all_logits, "A row of sharded logits that needs them whole; no token.");
   nb::class_<SamplingParams>(module, "Params", "Sampling parameters of a row; they do not change.")
       .def("__init__",
-           [](SamplingParams* self, double temperature, std::uint32_t top_k, double top_p, double min_p, nb::handle mode) {
+           [](SamplingParams* self, double temperature, std::int64_t top_k, double top_p, double min_p, nb::handle mode) {
              new (self) SamplingParams(params_of(temperature, top_k, top_p, min_p, mode));
            },
            nb::kw_only(), "temperature"_a = 1.0, "top_k"_a = 0, "top_p"_a = 1.0, "min_p"_a = 0.0, "mode"_a = "marked",
@@ -364,6 +375,10 @@ void bind_sequence(nb::module_& module) {
         check_free(self);
         return PySequence{self.sequence, self.names};
       })
+      .def("__deepcopy__", [](const PySequence& self, nb::handle) {
+        check_free(self);
+        return PySequence{self.sequence, self.names};
+      }, "memo"_a)
       .def("__repr__", [](const PySequence& self) {
         static constexpr char kDigits[] = "0123456789abcdef";
         std::string id;
