@@ -268,7 +268,7 @@ Result<Ledger> Ledger::open(const std::filesystem::path& folder, const Options& 
 Result<std::uint64_t> Ledger::append(Issued&& issued) {
   if (!impl_) return Error{ErrorCode::usage, "the ledger is closed"};
   if (::getpid() != impl_->process) return Error{ErrorCode::usage, kForked};
-  if (!issued.packed_) return Error{ErrorCode::usage, "this response was appended already"};
+  if (!issued.packed_) return Error{ErrorCode::bad_input, "this response was appended already"};
   if (issued.tokens() == 0) return Error{ErrorCode::bad_input, "a response without tokens"};
   if (!is_key_name(issued.packed_->account)) return Error{ErrorCode::bad_input, "\"" + text::printable(issued.packed_->account, 80) + "\" is no account's name"};
   const auto& prompt = issued.packed_->prompt;
@@ -282,7 +282,7 @@ Result<std::uint64_t> Ledger::append(Issued&& issued) {
     ++impl_->refused;
     impl_->work.notify_one();
     if (bytes > impl_->options.queue_bytes)
-      return Error{ErrorCode::io, "a response of " + std::to_string(bytes) + " bytes, and the queue has room for " + std::to_string(impl_->options.queue_bytes)};
+      return Error{ErrorCode::io, "the ledger's queue is full with this response alone: it takes " + std::to_string(bytes) + " bytes, and there is room for " + std::to_string(impl_->options.queue_bytes)};
     return Error{ErrorCode::io, "the ledger's queue is full" + (impl_->error.empty() ? std::string() : ": " + impl_->error)};
   }
   impl_->queue.push_back(std::move(issued));

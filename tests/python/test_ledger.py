@@ -52,7 +52,7 @@ def test_what_was_sampled_comes_back(made):
         assert ticket == 1 and len(issued) == 0
         ledger.wait(ticket)
         assert ledger.state.durable == 1 and ledger.state.records == 1 and ledger.state.error == ""
-        with pytest.raises(heirmark.UsageError, match="appended already"):
+        with pytest.raises(heirmark.BadInputError, match="appended already"):
             ledger.append(issued)
     assert heirmark.verify_ledger(folder / "ledger").problems == []
     check = heirmark.verify_ledger(folder / "ledger", store=store)

@@ -375,10 +375,6 @@ void bind_sequence(nb::module_& module) {
         check_free(self);
         return PySequence{self.sequence, self.names};
       })
-      .def("__deepcopy__", [](const PySequence& self, nb::handle) {
-        check_free(self);
-        return PySequence{self.sequence, self.names};
-      }, "memo"_a)
       .def("__repr__", [](const PySequence& self) {
         static constexpr char kDigits[] = "0123456789abcdef";
         std::string id;
