@@ -109,10 +109,10 @@ Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& 
       channel.decoys = static_cast<std::uint32_t>(std::min<std::uint64_t>(channel.decoys, plan.family_size > plan.controls ? plan.family_size - plan.controls - 1 : 0));
   if (plan.find(Channel::c1) != nullptr) {
     if (request.prompts.empty()) return Error{ErrorCode::usage, "c1 needs a file of prompts"};
-    const auto lines = prompt_lines(request.prompts, suspect->vocab);
+    auto lines = prompt_lines(request.prompts, suspect->vocab);
     if (!lines) return lines.error();
     plan.prompts = audit::digest(*lines);
-    files.push_back({"prompts.jsonl", *lines});
+    files.push_back({"prompts.jsonl", *std::move(lines)});
   } else if (!request.prompts.empty()) {
     return Error{ErrorCode::usage, "prompts are given, but no channel uses them"};
   }

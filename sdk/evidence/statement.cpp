@@ -106,6 +106,13 @@ Result<Statement> parse_statement(Object object, std::string_view payload) {
   if (auto done = predicate.finish(); !done) return done.error();
   return out;
 }
+
+bool signed_by(const Envelope& envelope, const crypto::PublicKey& key) {
+  const std::string message = pae(envelope.payload);
+  const auto* text = reinterpret_cast<const std::uint8_t*>(message.data());
+  const auto* mark = reinterpret_cast<const std::uint8_t*>(envelope.signature.data());
+  return static_cast<bool>(key.verify({text, message.size()}, {mark, envelope.signature.size()}));
+}
 }  // namespace evidence
 
 Result<std::string> make_statement(Object object, std::string_view bytes, const std::vector<Binding>& bindings, std::string_view date, const Signer& signer) {
@@ -161,10 +168,7 @@ Result<std::string> date_of(Object object, std::string_view envelope_bytes, std:
   if (!statement) return statement.error();
   const auto key = crypto::PublicKey::from_pem(pem);
   if (!key) return key.error();
-  const std::string message = evidence::pae(envelope->payload);
-  const auto* data = reinterpret_cast<const std::uint8_t*>(message.data());
-  const auto* mark = reinterpret_cast<const std::uint8_t*>(envelope->signature.data());
-  if (envelope->key_id != key->key_id() || !key->verify({data, message.size()}, {mark, envelope->signature.size()})) return bad("it is signed with another key");
+  if (envelope->key_id != key->key_id() || !evidence::signed_by(*envelope, *key)) return bad("it is signed with another key");
   if (statement->digest != audit::digest(bytes)) return bad("it is about other bytes");
   for (std::size_t i = 0; i < bindings.size(); ++i)
     if (statement->bindings[i].digest != bindings[i].digest) return bad("it builds on other bytes");

@@ -6,6 +6,8 @@
 
 #include <heirmark/evidence.hpp>
 
+#include "crypto/signature.hpp"
+
 namespace heirmark::evidence {
 
 inline constexpr std::string_view kPayloadType = "application/vnd.in-toto+json";
@@ -19,6 +21,9 @@ struct Envelope {
   std::string key_id, signature;
 };
 [[nodiscard]] Result<Envelope> parse_envelope(std::string_view bytes);
+
+/// Is the envelope signed, over its payload, by that key?
+[[nodiscard]] bool signed_by(const Envelope& envelope, const crypto::PublicKey& key);
 
 struct Statement {
   std::string subject, digest;       ///< file name and SHA-256

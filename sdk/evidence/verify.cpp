@@ -67,7 +67,7 @@ class Verifier {
   void contents() {
     objects();
     bindings();
-    if (!stage_) records();
+    if (!stage_ && options_.recompute) records();
     statements();
     dates();
   }
@@ -270,11 +270,7 @@ class Verifier {
     const auto key = keys_.find(object_role(object));
     if (key == keys_.end()) return fail(prefix + "signature", "there is no key of the " + std::string(object_role(object)) + " to check it with");
     if (envelope.key_id != key->second.key_id()) return fail(prefix + "signature", "it is signed with another key than " + key_file(object_role(object)));
-    const std::string message = pae(envelope.payload);
-    const auto* text = reinterpret_cast<const std::uint8_t*>(message.data());
-    const auto* mark = reinterpret_cast<const std::uint8_t*>(envelope.signature.data());
-    const auto good = key->second.verify({text, message.size()}, {mark, envelope.signature.size()});
-    expect(static_cast<bool>(good), prefix + "signature", "the signature does not check");
+    expect(signed_by(envelope, key->second), prefix + "signature", "the signature does not check");
   }
 
   void dates() {

@@ -68,12 +68,12 @@ struct TrustRoot {
   TrustRoot(std::string pem, std::string of = {}) : public_pem(std::move(pem)), role(std::move(of)) {}  // NOLINT(google-explicit-constructor): a key is a root
 };
 struct VerifyOptions {
-  bool recompute = true;  ///< the verdict; false is for whoever has computed it from these files a moment ago
   std::vector<TrustRoot> trust_roots;  ///< empty: none were given
   Device device = Device::cpu;           ///< of the sums of C1 when the verdict is recomputed
   unsigned threads = 1;
   std::uint64_t max_object = 1ull << 24;   ///< bytes of a JSON object, statement or key
   std::uint64_t max_records = 1ull << 33;  ///< bytes of a JSON Lines file or of the verdict
+  bool recompute = true;  ///< false: neither the verdict is computed nor are records read again, for whoever has computed it from these files a moment ago
   std::function<bool(double)> progress;    ///< of recomputing the verdict; false stops with ErrorCode::stopped
 };
 /// Verifies a bag. An error is about reading it or the device (`io`), or `stopped`; whatever is wrong with the evidence is in the report.
