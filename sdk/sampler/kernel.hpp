@@ -38,7 +38,8 @@ struct Kernel {
   /// upper[b] >= the sum of e^((x - reference) / T) over bin b, and at most 1.07 times it or 2^-110, by the integer image of the
   /// exponential. Holds if (greatest - reference) / T <= kReach; the caller asks again with another reference if not.
   Pass (*bounds)(const RowView& row, const Scale& scale, float* upper);
-  /// The same from a real exponential: upper[b] within kSumError of the sum or 2^-112, and `total`. Holds under the same condition, and if |greatest / T| <=
+  /// The same from a real exponential: upper[b] within 3e-5 of the sum (2e-5 of a term, 4.2e-6 for 70 additions in float32, 1e-6 for x / T in
+  /// double) or 2^-112, and `total`; Kernel::near says it more closely. Holds under the same condition, and if |greatest / T| <=
   /// kExactRange; beyond that the sum in double, which decides, is itself no closer to the truth.
   Pass (*sums)(const RowView& row, const Scale& scale, float* upper);
   /// `total` over the logits from a threshold up.
@@ -77,8 +78,6 @@ struct Kernel {
 inline constexpr std::uint32_t kSpare = 16;  ///< entries that a whole vector may write beyond the last one
 inline constexpr double kReach = 40.0;      ///< nats
 inline constexpr double kNearRest = 0x1p-99;
-/// Kernel::sums: 2e-5 of a term, 4.2e-6 for 70 additions in float32, and 1e-6 for the roundings of x / T in double.
-inline constexpr double kSumError = 3e-5;
 inline constexpr double kExactRange = 0x1p30;
 inline constexpr double kUpperSlack = 1e-4; ///< relative: what float32 sums of 512 terms may lose
 
