@@ -327,7 +327,7 @@ class Verifier {
     std::vector<std::pair<std::string, std::string>> roots;  // key, role
     for (const TrustRoot& root : options_.trust_roots) {
       const auto key = crypto::PublicKey::from_pem(root.public_pem);
-      if (!key) return Error{ErrorCode::usage, "a trust root: " + key.error().message};
+      if (!key) return Error{ErrorCode::usage, (root.name.empty() ? "a trust root" : root.name) + ": " + key.error().message};
       if (!root.role.empty() && root.role != "provider" && root.role != "auditor") return Error{ErrorCode::usage, "a trust root: \"" + root.role + "\" is not provider or auditor"};
       roots.emplace_back(key->key_id(), root.role);
     }

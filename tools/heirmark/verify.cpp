@@ -83,7 +83,7 @@ Result<int> run_verify(const VerifyArguments& arguments) {
       }
     auto pem = read_file(path);
     if (!pem) return pem.error();
-    options.trust_roots.emplace_back(*std::move(pem), role);
+    options.trust_roots.emplace_back(*std::move(pem), role, path);
   }
   options.threads = static_cast<unsigned>(arguments.threads != 0 ? arguments.threads : std::max(1u, std::thread::hardware_concurrency()));
   tell("reading " + arguments.bag + " and computing its verdict again");

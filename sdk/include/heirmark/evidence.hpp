@@ -65,7 +65,8 @@ struct VerifyReport {
 /// A public key in PEM that the caller trusts, as that of a role ("provider", "auditor") or, with "", of either.
 struct TrustRoot {
   std::string public_pem, role;
-  TrustRoot(std::string pem, std::string of = {}) : public_pem(std::move(pem)), role(std::move(of)) {}  // NOLINT(google-explicit-constructor): a key is a root
+  std::string name;  ///< what an error calls it, such as its file; "": "a trust root"
+  TrustRoot(std::string pem, std::string of = {}, std::string file = {}) : public_pem(std::move(pem)), role(std::move(of)), name(std::move(file)) {}  // NOLINT(google-explicit-constructor): a key is a root
 };
 struct VerifyOptions {
   std::vector<TrustRoot> trust_roots;  ///< empty: none were given
