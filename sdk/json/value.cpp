@@ -19,6 +19,16 @@ const Value* Value::find(std::string_view name) const {
 
 namespace {
 
+void write_string(std::string& out, std::string_view text);
+
+/// A member's name for an error: escaped, and no longer than a line has room for.
+std::string quoted(std::string_view name) {
+  constexpr std::size_t kShown = 60;
+  std::string out;
+  write_string(out, name.substr(0, kShown));
+  return name.size() > kShown ? out + "..." : out;
+}
+
 /// Builds a Value from Boost.JSON's events. Floats and duplicate names end the parse with a message of ours.
 struct Handler {
   static constexpr std::size_t max_object_size = std::size_t(-1);
@@ -28,14 +38,14 @@ struct Handler {
 
   explicit Handler(bool accept_floats) : floats(accept_floats) {}
   bool floats;
-  const char* problem = nullptr;
+  std::string problem;
   Value root;
   struct Frame { Value value; std::string key; };
   std::vector<Frame> stack;
   std::string text, key;
 
-  bool fail(const char* what, bj::error_code& ec) {
-    problem = what;
+  bool fail(std::string what, bj::error_code& ec) {
+    problem = std::move(what);
     ec = bj::error::syntax;
     return false;
   }
@@ -43,7 +53,8 @@ struct Handler {
     if (stack.empty()) return root = std::move(value), true;
     Frame& top = stack.back();
     if (Array* array = top.value.if_array()) return array->push_back(std::move(value)), true;
-    if (!top.value.if_object()->emplace(std::move(top.key), std::move(value)).second) return fail("duplicate member name", ec);
+    const auto [member, fresh] = top.value.if_object()->emplace(std::move(top.key), std::move(value));
+    if (!fresh) return fail("the name " + quoted(member->first) + " occurs twice", ec);
     top.key.clear();
     return true;
   }
@@ -163,8 +174,8 @@ Result<Value> parse(std::string_view text, const ParseOptions& options) {
       return Error{ErrorCode::bad_input, "malformed JSON at byte " + std::to_string(read) + ": extra data after the value"};
   }
   if (ec) {
-    const std::string what = parser.handler().problem != nullptr ? std::string(parser.handler().problem) : ec.message();
-    return Error{ErrorCode::bad_input, "malformed JSON at byte " + std::to_string(read) + ": " + what};
+    const std::string& problem = parser.handler().problem;
+    return Error{ErrorCode::bad_input, "malformed JSON at byte " + std::to_string(read) + ": " + (problem.empty() ? ec.message() : problem)};
   }
   return std::move(parser.handler().root);
 }

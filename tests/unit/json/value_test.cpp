@@ -74,6 +74,14 @@ TEST_CASE("hostile bytes are refused whatever the options", "[json]") {
   CHECK(json::parse(nested(32)).ok());
 }
 
+TEST_CASE("a name that occurs twice is named, escaped and cut to what a line has room for", "[json]") {
+  const auto refusal = [](const std::string& text) { return json::parse(text).error().message; };
+  CHECK_THAT(refusal("{\"a\":{\"nonce\":1,\"x\":2,\"nonce\":3}}"), Catch::EndsWith("the name \"nonce\" occurs twice"));
+  CHECK_THAT(refusal("{\"\\u001b[2J\":1,\"\\u001b[2J\":2}"), Catch::EndsWith("the name \"\\u001b[2J\" occurs twice"));
+  const std::string name = '"' + std::string(1000, 'k') + '"';
+  CHECK_THAT(refusal('{' + name + ":1," + name + ":2}"), Catch::EndsWith("the name \"" + std::string(60, 'k') + "\"... occurs twice"));
+}
+
 TEST_CASE("every truncation and many changes of an object end in an error or a value, never a crash", "[json]") {
   const std::string text = "{\"a\":[1,-2,{\"b\":\"\\u00e9\\n\xE2\x82\xAC\"}],\"c\":{\"d\":null,\"e\":[true,false]},\"f\":9007199254740991}\n";
   REQUIRE(json::parse(text).ok());
