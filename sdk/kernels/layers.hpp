@@ -23,6 +23,8 @@ struct Near {
   Real p[kBinsPerThread];
   float m[kBinsPerThread];
 };
+/// The thread's words of something that has one for each bin.
+struct NearWords { std::uint32_t word[kBinsPerThread]; };
 
 /// How masses are summed: in integers, as kWords words, the last one of units.
 template <class Real>
@@ -135,13 +137,18 @@ HEIRMARK_HD_INLINE bool play_patterns(X& x, const typename LayersMemory<Real>::S
   return true;
 }
 
-/// All layers. `errors` is no less than the sum of all m. False: the errors have grown beyond use.
-template <DType D, class Real, class X>
-HEIRMARK_HD_INLINE bool play_layers(X& x, int layers, float errors, const std::uint32_t* mark, typename X::template State<Near<Real>>& near, LayersMemory<Real>& memory) {
+template <DType D, class X>
+HEIRMARK_HD_INLINE void own_words(X& x, const std::uint32_t* words, typename X::template State<NearWords>& own) {
+  x.each([&](unsigned t) {
+    for (std::uint32_t i = 0; i < kBinsPerThread; ++i) own[t].word[i] = words[Bins<D>::local(Shape{}, t, i)];
+  });
+}
+
+/// All layers. `errors` is no less than the sum of all m; `mark` is used up. False: the errors have grown beyond use.
+template <class Real, class X>
+HEIRMARK_HD_INLINE bool play_layers(X& x, int layers, float errors, typename X::template State<NearWords>& mark, typename X::template State<Near<Real>>& near, LayersMemory<Real>& memory) {
   using U = Units<Real>;
   using Sums = typename LayersMemory<Real>::Sums;
-  struct Own { std::uint32_t word[kBinsPerThread]; };
-  typename X::template State<Own> own;
   const std::uint32_t mask = layers == 0 ? 0 : 0xFFFFFFFFu << (32 - layers);
   const auto clear = [&](unsigned t, Sums& sums) {
     if (t >= kPatterns) return;
@@ -151,7 +158,7 @@ HEIRMARK_HD_INLINE bool play_layers(X& x, int layers, float errors, const std::u
   x.each([&](unsigned t) {
     clear(t, memory.sums[0]);
     clear(t, memory.sums[1]);
-    for (std::uint32_t i = 0; i < kBinsPerThread; ++i) own[t].word[i] = mark[Bins<D>::local(Shape{}, t, i)] & mask;
+    for (std::uint32_t& word : mark[t].word) word &= mask;
   });
   x.sync();
   unsigned turn = 0;
@@ -160,7 +167,7 @@ HEIRMARK_HD_INLINE bool play_layers(X& x, int layers, float errors, const std::u
     Sums& sums = memory.sums[turn];
     constexpr float kSplit = U::kUnit;  // by which a bin's units may be wrong; half of one and a rounding
     const float scale = 0x1p30f / (errors + static_cast<float>(core::kBins) * kSplit);
-    const auto pattern_of = [&](unsigned t, std::uint32_t i) { return own[t].word[i] >> (32 - kTogether); };
+    const auto pattern_of = [&](unsigned t, std::uint32_t i) { return mark[t].word[i] >> (32 - kTogether); };
     x.each([&](unsigned t) {
       for (std::uint32_t i = 0; i < kBinsPerThread; ++i) {
         const std::uint32_t pattern = pattern_of(t, i);
@@ -186,7 +193,7 @@ HEIRMARK_HD_INLINE bool play_layers(X& x, int layers, float errors, const std::u
         const typename LayersMemory<Real>::Factor& factor = memory.factors[t / 32][pattern_of(t, i)];
         near[t].m[i] = near[t].m[i] * factor.of_error + static_cast<float>(near[t].p[i]) * factor.of_mass + 0x1p-100f;
         near[t].p[i] *= factor.factor;
-        own[t].word[i] <<= kTogether;
+        mark[t].word[i] <<= kTogether;
       }
     });
     errors = errors * (1 + 0x1p-10f) + 12 * U::kRounding + 0x1p-80f;

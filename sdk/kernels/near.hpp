@@ -92,16 +92,18 @@ HEIRMARK_HD_INLINE float near_normalise(X& x, typename X::template State<Near<Re
   return off * (1 + 0x1p-8f) + 4 * Units<Real>::kRounding;
 }
 
-/// The only bin that can win the race, kUndecided if there is another.
+/// The only bin that can win the race, kUndecided if there is another. `noise` is used up.
 template <DType D, class Real, class X>
-HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, const std::uint32_t* noise, const typename X::template State<Near<Real>>& near) {
+HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, typename X::template State<NearWords>& noise, const typename X::template State<Near<Real>>& near) {
   constexpr float kLeast = 0x1p-98f;  // bins with less are ours to ignore only if their upper bound is below it too
   typename X::template State<float> least;
   x.each([&](unsigned t) {
     least[t] = kForever;
     for (std::uint32_t i = 0; i < kBinsPerThread; ++i) {
       const auto mass = static_cast<float>(near[t].p[i]) * (1 - 0x1p-22f) - near[t].m[i];
-      if (mass >= kLeast) least[t] = Smallest{}(least[t], time_bounds(x, noise[Bins<D>::local(Shape{}, t, i)]).high * (1 + kNearSlack) * x.reciprocal(mass));
+      const Bounds e = time_bounds(x, noise[t].word[i]);
+      noise[t].word[i] = core::float_bits(e.low * (1 - kNearSlack));
+      if (mass >= kLeast) least[t] = Smallest{}(least[t], e.high * (1 + kNearSlack) * x.reciprocal(mass));
     }
   });
   const float limit = x.reduce(least, Smallest{});
@@ -109,10 +111,9 @@ HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, const std::uint32_t* noise, con
   x.each([&](unsigned t) {
     left[t] = JoinLeft{}.identity();
     for (std::uint32_t i = 0; i < kBinsPerThread; ++i) {
-      const std::uint32_t bin = Bins<D>::local(Shape{}, t, i);
       const auto mass = static_cast<float>(near[t].p[i]) * (1 + 0x1p-22f) + near[t].m[i];
-      if (time_bounds(x, noise[bin]).low * (1 - kNearSlack) > limit * mass) continue;
-      left[t] = JoinLeft{}(left[t], {1, bin});
+      if (core::float_from_bits(noise[t].word[i]) > limit * mass) continue;
+      left[t] = JoinLeft{}(left[t], {1, Bins<D>::local(Shape{}, t, i)});
     }
   });
   const Left all = x.reduce(left, JoinLeft{});
@@ -120,9 +121,9 @@ HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, const std::uint32_t* noise, con
 }
 
 /// Layers in double, apart: few rows need them, and inlined they would take registers from all.
-template <DType D, class X>
-HEIRMARK_HD_COLD bool play_again(X& x, int layers, float errors, const std::uint32_t* mark, typename X::template State<Near<double>>& near, LayersMemory<double>& memory) {
-  return play_layers<D, double>(x, layers, errors, mark, near, memory);
+template <class X>
+HEIRMARK_HD_COLD bool play_again(X& x, int layers, float errors, typename X::template State<NearWords>& mark, typename X::template State<Near<double>>& near, LayersMemory<double>& memory) {
+  return play_layers<double>(x, layers, errors, mark, near, memory);
 }
 
 /// With the row read once more.
@@ -132,7 +133,12 @@ HEIRMARK_HD_COLD std::uint32_t near_again(X& x, const RowData<D>& row, const Exp
   typename X::template State<Near<double>> near;
   near_of_row(x, row, exponential, greatest, slope, near);
   const float errors = near_normalise<double>(x, near);
-  if (play_again<D>(x, layers, errors, mark, near, memory)) return near_race<D, double>(x, noise, near);
+  typename X::template State<NearWords> words;
+  own_words<D>(x, mark, words);
+  if (play_again(x, layers, errors, words, near, memory)) {
+    own_words<D>(x, noise, words);
+    return near_race<D, double>(x, words, near);
+  }
   x.sync();  // somebody may still read `memory`
   return kUndecided;
 }
@@ -142,11 +148,14 @@ HEIRMARK_HD_COLD std::uint32_t near_again(X& x, const RowData<D>& row, const Exp
 template <DType D, class X, class SumOf>
 HEIRMARK_HD_COLD std::uint32_t near_tournament(X& x, const RowData<D>& row, const Shape& shape, const Exponential& exponential, float greatest, float slope, int layers,
                                                  const std::uint32_t* mark, const std::uint32_t* noise, const SumOf& sum_of, NearMemory& memory, bool* again = nullptr) {
+  typename X::template State<NearWords> mark_words, noise_words;  // on their way while the sums are looked at
+  own_words<D>(x, mark, mark_words);
+  own_words<D>(x, noise, noise_words);
   typename X::template State<Near<float>> near;
   near_of_sums<D>(x, shape, row.vocab, sum_of, near);
   const float errors = near_normalise<float>(x, near);
-  if (play_layers<D, float>(x, layers, errors, mark, near, memory.first))
-    if (const std::uint32_t bin = near_race<D, float>(x, noise, near); bin != kUndecided) return bin;
+  if (play_layers<float>(x, layers, errors, mark_words, near, memory.first))
+    if (const std::uint32_t bin = near_race<D, float>(x, noise_words, near); bin != kUndecided) return bin;
   if (again != nullptr) *again = true;
   return near_again(x, row, exponential, greatest, slope, layers, mark, noise, memory.again);
 }

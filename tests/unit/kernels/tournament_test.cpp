@@ -71,7 +71,9 @@ double farthest(SerialBlock& x, const std::vector<double>& exact, const std::vec
     }
   kernels::LayersMemory<Real> memory;
   const float errors = kernels::near_normalise<Real>(x, near);
-  if (!kernels::play_layers<DType::float32, Real>(x, layers, errors, words.data(), near, memory)) {
+  SerialBlock::State<kernels::NearWords> mark;
+  kernels::own_words<DType::float32>(x, words.data(), mark);
+  if (!kernels::play_layers<Real>(x, layers, errors, mark, near, memory)) {
     ++given_up;
     return 0;
   }
