@@ -8,12 +8,12 @@
 //   x.each([&](u t) {..});   a phase: every thread t < kThreads runs it; on the CPU in an arbitrary order
 //   x.sync();  x.sync_warp();
 //   x.each_upper([&](u t) {..});  a phase of threads kThreads / 2 and up, which wait for each other first
+//   x.first_warp([&](auto& warp) {..});  what threads 0 .. 31 do together, by warp.each, warp.reciprocal and warp.sum_warp(s), which sums each word of s[t] and is the
+//                            same for each of them; the other threads do not wait
 //   x.reduce(s, op)          op over all s[t], the same value for every thread, with one x.sync() inside; op is commutative and associative, or
 //                            serves a bound
 //   x.fold(n, f, op, none)   op over f(0) .. f(n - 1) and `none`, the same value for every thread, without a barrier: for a few values that lie in
 //                            shared memory already
-//   x.sum_warp(s, n)         sums of the first n words of s[t] over a warp, all of them without n, without a barrier; threads at one place of their warps have
-//                            the same ones, so every thread gets the same sums
 //   x.scan(s)                s[t] becomes the sum of s[0] .. s[t]; returns that of all, with one x.sync() inside; 64-bit words
 //   x.exp2(z), x.log2(f), x.reciprocal(f)
 //                            approximations, with the errors below; nothing that decides a token rests on them alone

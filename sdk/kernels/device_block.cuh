@@ -48,6 +48,11 @@ class DeviceBlock {
     f(threadIdx.x);
   }
 
+  template <class F>
+  __device__ __forceinline__ void first_warp(const F& f) {
+    if (threadIdx.x < kWarp) f(*this);
+  }
+
   template <class T, class Op>
   __device__ __forceinline__ T reduce(const State<T>& state, const Op& op) {
     Bits<T> own;
@@ -78,11 +83,10 @@ class DeviceBlock {
     }
   }
   template <std::uint32_t kCount>
-  __device__ __forceinline__ Words<kCount> sum_warp(const State<Words<kCount>>& state, std::uint32_t count = kCount) {
+  __device__ __forceinline__ Words<kCount> sum_warp(const State<Words<kCount>>& state) {
     Words<kCount> sum{};
 #pragma unroll
-    for (std::uint32_t i = 0; i < kCount; ++i)
-      if (i < count) sum.n[i] = __reduce_add_sync(0xFFFFFFFFu, state[threadIdx.x].n[i]);
+    for (std::uint32_t i = 0; i < kCount; ++i) sum.n[i] = __reduce_add_sync(0xFFFFFFFFu, state[threadIdx.x].n[i]);
     return sum;
   }
   __device__ __forceinline__ std::uint64_t scan(State<std::uint64_t>& state) {

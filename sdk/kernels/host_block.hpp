@@ -10,6 +10,32 @@
 
 namespace heirmark::kernels {
 
+/// The first warp of a block that runs one thread after the other.
+template <class Block>
+class FirstWarp {
+ public:
+  template <class T>
+  using State = typename Block::template State<T>;
+  explicit FirstWarp(Block& block) : block_(block) {}
+  template <class F>
+  void each(const F& f) {
+    block_.each([&](unsigned t) {
+      if (t < 32) f(t);
+    });
+  }
+  template <std::uint32_t kCount>
+  Words<kCount> sum_warp(const State<Words<kCount>>& state) {
+    Words<kCount> sum{};
+    for (unsigned t = 0; t < 32; ++t)
+      for (std::uint32_t i = 0; i < kCount; ++i) sum.n[i] += state[t].n[i];
+    return sum;
+  }
+  float reciprocal(float f) { return block_.reciprocal(f); }
+
+ private:
+  Block& block_;
+};
+
 class HostBlock {
  public:
   template <class T>
@@ -32,18 +58,16 @@ class HostBlock {
   void each_upper(const F& f) {
     for (unsigned t = kThreads / 2; t < kThreads; ++t) f(t);
   }
+  template <class F>
+  void first_warp(const F& f) {
+    FirstWarp<HostBlock> warp(*this);
+    f(warp);
+  }
   template <class T, class Op>
   T reduce(const State<T>& state, const Op& op) {
     T all = state[0];
     for (unsigned t = 1; t < kThreads; ++t) all = op(all, state[t]);
     return all;
-  }
-  template <std::uint32_t kCount>
-  Words<kCount> sum_warp(const State<Words<kCount>>& state, std::uint32_t count = kCount) {
-    Words<kCount> sum{};
-    for (unsigned t = 0; t < 32; ++t)
-      for (std::uint32_t i = 0; i < count; ++i) sum.n[i] += state[t].n[i];
-    return sum;
   }
   std::uint64_t scan(State<std::uint64_t>& state) {
     for (unsigned t = 1; t < kThreads; ++t) state[t] += state[t - 1];

@@ -305,9 +305,14 @@ HEIRMARK_HD_INLINE bool TwoLayers::play(double& rest, float (&factor)[4], float 
       errors[kind >> bit & 1] += error[kind] * kRoundings;
     }
     for (double& e : errors) e += core::kBins * rest;
-    const double sum = masses[0] + masses[1], red = masses[0] / sum, green = masses[1] / sum, all = errors[0] + errors[1];
-    const double distance = (red * errors[1] + green * errors[0]) / (sum - all) * (1 + 0x1p-30) + red * green * (2 * kSums) + kReference;
+    const double sum = masses[0] + masses[1], green = masses[1] / sum, all = errors[0] + errors[1];
+    double red = masses[0] / sum;
+    double distance = (red * errors[1] + green * errors[0]) / (sum - all) * (1 + 0x1p-30) + red * green * (2 * kSums) + kReference;
     if (!(all < sum / 4) || !(distance < marks::tournament::kMostDistance<double>)) return false;
+    if (red < distance) {  // that of the reference is not below 0, so it is within `distance` of `distance`; twice that leaves room for roundings
+      red = distance;
+      distance *= 2;
+    }
     const auto layer = marks::tournament::bound_layer(red, distance, [](double f) { return 1 / f; });
     for (int kind = 0; kind < 4; ++kind) {
       const double f = layer.factor[kind >> bit & 1], x = layer.off[kind >> bit & 1];

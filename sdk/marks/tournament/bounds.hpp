@@ -26,19 +26,16 @@ struct BoundedLayer {
   Off off[2];
 };
 
-/// red: 1 - G, within roundings that `distance`, which is D, has room for. D < kMostDistance. reciprocal(f): 1 / f within 2^-22.
+/// red: 1 - G of some G from which the reference's is `distance` away at most, D; not the one that our masses have, if that were 0 or nearly so: with any other red bins keep a
+/// finite relative error. D < kMostDistance, but for D of a red below 0.7, which may be twice as great; red > 0. reciprocal(f): 1 / f within 2^-22.
 template <class Real, class Off, class Reciprocal>
 HEIRMARK_HD_INLINE BoundedLayer<Real, Off> bound_layer(Real red, Off distance, const Reciprocal& reciprocal) {
   constexpr Off kRoundings = 1 + Off{0x1p-18};  // of this function, also in float32
-  // Any G serves that D tells the distance of. One from which red bins are not multiplied by next to nothing, or by nothing, keeps relative errors finite. (Since 1 - G' is not
-  // below 0 by more than roundings, it is within D of D; twice that leaves them room.)
-  if (red < static_cast<Real>(distance)) {
-    red = static_cast<Real>(distance);
-    distance *= 2;
-  }
   const auto r = static_cast<Off>(red);
   const bool green_spared = r < Off{0.7f};
-  const Off off = distance * reciprocal(green_spared ? r * (1 + r - distance) : (1 + r) * (r - distance)) * kRoundings;
+  // |x| is D / (r (1 + r - D)) or D / ((1 + r)(r - D)) at most: D / (r (1 + r)) over 1 - y, where y is D / (1 + r) <= D, or D / r <= D / 0.7; so 1 / (1 - y) <= 1 + 7/4 D.
+  // The division does not wait for D, which comes last on a device.
+  const Off off = (distance + Off{1.75f} * distance * distance) * (reciprocal(r * (1 + r)) * kRoundings);
   return {{red, 1 + red}, {green_spared ? off : 0, green_spared ? 0 : off}};
 }
 

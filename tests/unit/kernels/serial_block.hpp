@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 
 #include "kernels/host_block.hpp"
@@ -30,20 +29,17 @@ class SerialBlock : public kernels::HostBlock {
       if (t >= kernels::kThreads / 2) f(t);
     });
   }
+  template <class F>
+  void first_warp(const F& f) {
+    kernels::FirstWarp<SerialBlock> warp(*this);
+    f(warp);
+  }
   template <class T, class Op>
   T reduce(const State<T>& state, const Op& op) {
     const unsigned offset = static_cast<unsigned>(next() >> 32);
     T all = state[offset % kernels::kThreads];
     for (unsigned i = 1; i < kernels::kThreads; ++i) all = op(all, state[(i + offset) % kernels::kThreads]);
     return all;
-  }
-
-  template <std::uint32_t kCount>
-  kernels::Words<kCount> sum_warp(const State<kernels::Words<kCount>>& state, std::uint32_t count = kCount) {
-    for (unsigned t = 32; t < kernels::kThreads; ++t)
-      for (std::uint32_t i = 0; i < count; ++i)
-        if (state[t].n[i] != state[t % 32].n[i]) std::abort();  // warps do not agree
-    return HostBlock::sum_warp(state, count);
   }
 
   float exp2(float z) { return z < -126.0f ? 0.0f : static_cast<float>(std::exp2(static_cast<double>(z)) * (1 + 0.9 * bent())); }

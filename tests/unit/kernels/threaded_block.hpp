@@ -66,6 +66,10 @@ class ThreadedBlock {
     team_.upper.wait();
     f(thread_);
   }
+  template <class F>
+  void first_warp(const F& f) {
+    if (thread_ < kWarp) f(*this);
+  }
   void sync_warp() { team_.warp[thread_ / kWarp]->wait(); }
   template <class T, class Op>
   T reduce(const State<T>& state, const Op& op) {
@@ -84,13 +88,13 @@ class ThreadedBlock {
     return all;
   }
   template <std::uint32_t kCount>
-  kernels::Words<kCount> sum_warp(const State<kernels::Words<kCount>>& state, std::uint32_t count = kCount) {
+  kernels::Words<kCount> sum_warp(const State<kernels::Words<kCount>>& state) {
     auto& words = team_.in_warps[warp_turn_++ % 2];
-    for (std::uint32_t i = 0; i < count; ++i) words[thread_].n[i] = state[thread_].n[i];
+    for (std::uint32_t i = 0; i < kCount; ++i) words[thread_].n[i] = state[thread_].n[i];
     sync_warp();
     kernels::Words<kCount> sum{};
     for (unsigned t = thread_ / kWarp * kWarp; t < (thread_ / kWarp + 1) * kWarp; ++t)
-      for (std::uint32_t i = 0; i < count; ++i) sum.n[i] += words[t].n[i];
+      for (std::uint32_t i = 0; i < kCount; ++i) sum.n[i] += words[t].n[i];
     return sum;
   }
   std::uint64_t scan(State<std::uint64_t>& state) {
