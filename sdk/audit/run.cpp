@@ -10,6 +10,7 @@
 #include <heirmark/audit.hpp>
 
 #include "audit/case.hpp"
+#include "audit/causal.hpp"
 #include "audit/plan.hpp"
 #include "audit/records.hpp"
 #include "base/files.hpp"
@@ -229,6 +230,8 @@ class Run {
       return {};
     });
     if (!kept) return broken(kept.error().message);
+    if (next < ledger_.size())
+      if (auto causal = audit::check_causal(suspect_, ledger_, seed_, progress_.hello, samples, top); !causal) return causal;
     for (; next < ledger_.size(); ++next) {
       if (auto go = report("issued", next); !go) return go;
       const IssuedResponse& response = ledger_[next];

@@ -225,7 +225,8 @@ class FakeSuspect : public Suspect {
     coin_ = core::key_words(world.opening().coin().expose_secret().data());
   }
   std::uint64_t context_length = 1 << 20;
-  int queries = 0;
+  int queries = 0, probes = 0;  ///< of the run; whether it answers from the tokens before a position alone
+  enum class Sees { before, itself, itself_as_it_is } sees = Sees::before;  ///< gives the token in the question a hundredth more; lists it last whatever it is
   int fail_after = -1;  ///< errors from this query on
 
  private:
@@ -290,11 +291,23 @@ class FakeSuspect : public Suspect {
   }
 
   Result<std::vector<ScoredPosition>> do_score(const ScoreRequest& request) override {
-    if (queries++ == fail_after) return Error{ErrorCode::io, "the fake is out of order"};
+    const bool probe = std::none_of(world_.ledger.begin(), world_.ledger.end(), [&](const IssuedResponse& response) { return response.prompt.size() == request.from; });
+    if (probe) ++probes;
+    else if (queries++ == fail_after) return Error{ErrorCode::io, "the fake is out of order"};
     std::mt19937_64 rng(request.seed);
     std::vector<ScoredPosition> out;
     for (std::size_t t = request.from; t < request.tokens.size(); ++t) {
-      const auto q = next(std::span(request.tokens).first(t));
+      auto q = next(std::span(request.tokens).first(t));
+      if (sees == Sees::itself) {
+        for (auto& entry : q) entry.second *= 0.99;
+        const auto found = std::find_if(q.begin(), q.end(), [&](const auto& entry) { return entry.first == request.tokens[t]; });
+        if (found != q.end()) found->second += 0.01;
+        else q.emplace_back(request.tokens[t], 0.01);
+        std::sort(q.begin(), q.end(), [](auto a, auto b) { return a.second != b.second ? a.second > b.second : a.first < b.first; });
+      } else if (sees == Sees::itself_as_it_is) {
+        q.resize(std::min<std::size_t>(q.size(), request.top - 1));
+        if (std::none_of(q.begin(), q.end(), [&](const auto& entry) { return entry.first == request.tokens[t]; })) q.emplace_back(request.tokens[t], q.back().second / 50);
+      }
       ScoredPosition position;
       for (std::size_t i = 0; i < std::min<std::size_t>(request.top, q.size()); ++i)
         position.top.push_back({q[i].first, static_cast<std::uint32_t>(std::llround(-1e6 * std::log(q[i].second)))});
