@@ -230,8 +230,10 @@ class Run {
       return {};
     });
     if (!kept) return broken(kept.error().message);
+    const auto causal = [&](std::size_t responses) { return audit::check_causal(suspect_, std::span(ledger_).first(responses), seed_, progress_.hello, samples, top); };
+    // Before any other query, of responses that nobody bets on: a suspect that remembers must not have been shown what it is asked about.
     if (next < ledger_.size())
-      if (auto causal = audit::check_causal(suspect_, ledger_, seed_, progress_.hello, samples, top); !causal) return causal;
+      if (auto sound = causal(plan_.fit_responses); !sound) return sound;
     for (; next < ledger_.size(); ++next) {
       if (auto go = report("issued", next); !go) return go;
       const IssuedResponse& response = ledger_[next];
@@ -254,6 +256,13 @@ class Run {
         if (auto done = lines->sync(); !done) return done;
     }
     if (auto done = lines->sync(); !done) return done;
+    if (auto sound = causal(ledger_.size()); !sound) {
+      const fs::path refused = folder_ / "transcript/issued.refused.jsonl";
+      std::error_code moved;
+      fs::rename(folder_ / "transcript/issued.jsonl", refused, moved);
+      if (moved) return files::failure(refused, moved.value(), files::Access::write);
+      return sound.error().at("the answers are of no use, and lie in " + refused.string() + " now");
+    }
     done_ += ledger_.size();
     return report("issued", 0);
   }

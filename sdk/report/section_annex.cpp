@@ -147,12 +147,13 @@ std::vector<std::string> signature_commands(const Case& from, std::string_view o
   std::string algorithm;
   for (const PublicKey& candidate : from.keys)
     if (candidate.role == role) algorithm = candidate.algorithm;
-  return {"jq -r .payload " + name + " | base64 -d > S",
-          "{ printf 'DSSEv1 28 application/vnd.in-toto+json %d ' $(stat -c %s S); cat S; } > pae",
-          "jq -r '.signatures[0].sig' " + name + " | base64 -d > sig",
-          algorithm == "ECDSA P-256" ? "openssl dgst -sha256 -verify " + key + " -signature sig pae"
-                                     : "openssl pkeyutl -verify -pubin -inkey " + key + " -rawin -in pae -sigfile sig",
-          "jq -r '.subject[0].digest.sha256' S"};
+  return {"T=$(mktemp -d)",  // a bag with a file more is no valid bag
+          "jq -r .payload " + name + " | base64 -d > $T/S",
+          "{ printf 'DSSEv1 28 application/vnd.in-toto+json %d ' $(stat -c %s $T/S); cat $T/S; } > $T/pae",
+          "jq -r '.signatures[0].sig' " + name + " | base64 -d > $T/sig",
+          algorithm == "ECDSA P-256" ? "openssl dgst -sha256 -verify " + key + " -signature $T/sig $T/pae"
+                                     : "openssl pkeyutl -verify -pubin -inkey " + key + " -rawin -in $T/pae -sigfile $T/sig",
+          "jq -r '.subject[0].digest.sha256' $T/S"};
 }
 
 }  // namespace
@@ -176,8 +177,8 @@ Html section_reproduction(const Case& from) {
       join(h2("s9", "9. Reproduction"), p("All commands run without a network. BAG stands for the folder of the bag."),
            h3("Everything at once"),
            p("This recomputes every digest, signature and binding, and the whole statistic from the raw answers. It "
-             "ends with status 0 and the word “valid”. Give the parties’ public keys, obtained from "
-             "themselves, to have the signers checked against them."),
+             "ends with status 0 and begins with the word VALID. Give the parties’ public keys, obtained from themselves, by --trust "
+             "provider=FILE and --trust auditor=FILE, to have the signers checked against them."),
            commands({"heirmark verify BAG"}), h3("Digests, with common tools"),
            commands({"cd BAG && sha256sum -c manifest-sha256.txt", "sha256sum data/verdict.json",
                      "sha256sum data/opening.json"}));

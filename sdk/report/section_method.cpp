@@ -34,8 +34,8 @@ Html section_method(const Case& from, const Validation& validation) {
         p(strong("C2 and C3, contexts of the ledger. "),
           "At other places the key merely took the place of a die: it drew one word among those that the provider’s "
           "model held possible, with exactly their probabilities. The text shows nothing of it, "
-          "but the provider kept a record, the ledger, from which the draw can be made again. The suspect is shown the "
-          "beginning of such a response and asked ",
+          "but the provider kept a record, the ledger, from which the draw can be made again. The suspect is shown "
+          "such a response and asked at each place, from what stands before it, ",
           verdict.find("c3") != nullptr ? "how probable it holds the next words" : "for the next word",
           ". A model that was trained on the response prefers the word that was drawn over the others that might as "
           "well have been. Each such preference is a bet at fair odds: if the suspect never met the "

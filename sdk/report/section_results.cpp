@@ -157,7 +157,8 @@ Html histogram_figure(const Channel& channel, Figures& number) {
       join("The statistic of ", grouped(all),
            " decoy keys (hatched) and of the committed key (black line), on the same texts. The committed key stands ",
            place,
-           ". A model that never met text of key K gives a black line that falls anywhere among the hatched bars."));
+           ". A model that never met text of key K gives a black line that falls anywhere among the hatched bars; so does one "
+           "whose own texts, this channel, show too little of it."));
 }
 
 Html class_table(const Channel& channel) {

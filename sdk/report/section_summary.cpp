@@ -55,9 +55,9 @@ Html section_summary(const Case& from, const Validation& validation) {
         join("log10 p = ", minus_sign(verdict.log10_p.text), "; log10 e = ", minus_sign(verdict.log10_e.text),
              "; threshold alpha = ", verdict.alpha.text, " (log10 ", fixed(std::log10(verdict.alpha.value), 2), ")")},
        {"Ceiling", bound > 0
-                       ? "Whoever reasons with Bayes factors may use at most 1/(−e p ln p) = " + from_log10(bound) +
-                             ". It is a bound that p gives, not an estimate, and smaller than 1/p."
-                       : std::string("A p-value of this size allows no Bayes factor above 1.")},
+                       ? "What p alone allows as a Bayes factor is at most 1/(−e p ln p) = " + from_log10(bound) +
+                             " (Sellke, Bayarri and Berger, 2001, under their conditions). It is no estimate, and smaller than 1/p."
+                       : std::string("A p-value of this size alone allows no Bayes factor above 1 (Sellke, Bayarri and Berger, 2001).")},
        {"In words", words::strength(from, validation)}},
       "Strength");
   const Html limits = join(h3("What this does not mean"), el("ol", {}, meanings));

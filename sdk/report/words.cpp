@@ -43,7 +43,7 @@ std::string answer(const Case& from) {
       return "If the model had not been influenced by text carrying key K, a result this extreme would be expected at "
              "most 1 time in " +
              one_in(from.verdict.log10_p.value) + (zeros.empty() ? "" : " (" + zeros + ")") +
-             ", however the auditor chose prompts or stopped.";
+             ", however the auditor, not knowing the key, chose prompts or stopped.";
     }
     case Outcome::inconclusive:
       return "There is no reliable signal; this does not show that the model was not distilled.";
@@ -67,13 +67,14 @@ std::string answer_note(const Case& from) {
   const std::string plan = deviates ? " What was done differs from the registered plan (section 4)." : "";
   switch (from.verdict.outcome) {
     case Outcome::supports: {
-      const std::string dates = any(Order::State::broken) ? " The dates on record are NOT in that order (section 2): "
+      const std::string dates = any(Order::State::broken) ? " The dates on record are NOT in order (section 2): "
                                                             "unless this is explained, the sentence does not hold."
                                 : any(Order::State::undated)
                                     ? " Not every date that this needs is on record (section 2)."
-                                    : " The dates on record are in that order (section 2).";
-      return "The sentence rests on this: K was committed before the model was trained, and it was opened to the "
-             "auditor only after the model’s answers had been sealed." +
+                                    : " The dates on record are in order (section 2), the model’s release standing for the end of "
+                                      "its training, of which no date is on record.";
+      return "The sentence rests on this: K was committed before the model was trained, prompts were chosen by nobody who "
+             "knew K, and K was opened to the auditor only after the model’s answers had been sealed." +
              dates + plan;
     }
     case Outcome::inconclusive:
@@ -104,13 +105,13 @@ std::vector<std::string> does_not_mean(const Case& from) {
           "It does not show that every output was used, how much was used, or that the model’s abilities come from "
           "it."};
     case Outcome::inconclusive:
-      return {"It does not clear the model: the absence of a signal is never evidence that H2 is true.",
+      return {"It does not clear the model: the absence of a signal alone is no evidence that H2 is true.",
               "It does not say that an influence would have been seen. A weak one, or one that was rewritten or "
               "filtered, can stay below what this test can see.",
               "It says nothing about other keys, other months, or other models of the same maker."};
     case Outcome::does_not_support:
       return {"It does not show that the model was trained on text made under key K.",
-              "It does not show the opposite either: the absence of support is never evidence that H2 is true.",
+              "It does not show the opposite either: the absence of support alone is no evidence that H2 is true.",
               "It says nothing about intent, or about who caused the signal that several keys share."};
   }
   return {};
@@ -118,10 +119,10 @@ std::vector<std::string> does_not_mean(const Case& from) {
 
 std::string strength_cap(const Validation& validation) {
   if (validation.null_audits == 0)
-    return "No validation study is recorded for this version of the method. Zero false positives in N null audits "
+    return "No validation study is recorded for this version of the method. N null audits without a false positive "
            "would support only an error rate of 3/N; "
            "with no such audits on record, no degree is put into words.";
-  std::string text = "Zero false positives in N null audits supports only 3/N. On record are N = " + grouped(validation.null_audits) +
+  std::string text = "N null audits of which none reaches a level support only an error rate of 3/N there. On record are N = " + grouped(validation.null_audits) +
                      (validation.simulated ? " simulated" : "") + " null audits (" + std::string(validation.record) +
                      "). Their headline p was at most ";
   for (std::size_t i = 0; i < validation.levels.size(); ++i) {
@@ -158,7 +159,7 @@ std::string strength(const Case& from, const Validation& validation) {
       return words + "not capped by validation, which is " + audits + ")";
     const std::uint64_t seen = level_for(validation, log10_p)->reached;
     return words + "capped by validation: " +
-           (seen == 0 ? "zero false positives in " + audits + " supports only 3/" + grouped(validation.null_audits)
+           (seen == 0 ? "none of " + audits + " reached 1 in " + one_in(level_for(validation, log10_p)->log10_alpha) + ", which supports only 3/" + grouped(validation.null_audits)
                       : count_of(seen, "false positive", "false positives") + " in " + audits + " supports only a rate of 1 in " +
                             one_in(log10_validated_rate(validation, log10_p))) +
            ")";
@@ -168,7 +169,7 @@ std::string strength(const Case& from, const Validation& validation) {
 
 std::string attempts(const Case& from) {
   const std::uint64_t attempt = from.plan.attempt, m = from.plan.multiplicity;
-  std::string text = "This is attempt " + grouped(attempt) + " on this suspect, as registered. ";
+  std::string text = "This is attempt " + grouped(attempt) + " on this suspect, as the auditor states in the plan; there is no register to compare with. ";
   if (attempt > 1)
     text += "The results of " + count_of(attempt - 1, "earlier attempt", "earlier attempts") +
             " are not in this bag and should be asked for. ";
@@ -235,8 +236,10 @@ std::vector<Alternative> alternatives(const Case& from) {
   const Verdict& verdict = from.verdict;
   const Channel* c1 = verdict.find("c1");
   const bool issued = verdict.find("c2") != nullptr || verdict.find("c3") != nullptr;
-  std::uint64_t tainted = 0;
-  for (const Channel& channel : verdict.channels) tainted += channel.tainted;
+  // C2 and C3 leave out the same contexts of the ledger.
+  std::uint64_t tainted = 0, tainted_issued = 0;
+  for (const Channel& channel : verdict.channels) (&channel == c1 ? tainted : tainted_issued) = channel.tainted;
+  tainted += tainted_issued;
   std::vector<Alternative> rows;
   rows.push_back({"Chance", "Tested",
                   verdict.outcome != Outcome::inconclusive
@@ -244,13 +247,17 @@ std::vector<Alternative> alternatives(const Case& from) {
                             "; the registered threshold was 1 in " + one_in(std::log10(verdict.alpha.value)) + "."
                       : "Not excluded: chance alone gives as much or more with probability p = " +
                             from_log10(verdict.log10_p.value) + " at most."});
-  rows.push_back({"Choice of key, prompts or stopping by the accuser", "Excluded by the plan",
-                  "Key committed, plan registered and seed fixed before the first query; prompts follow from the "
-                  "plan’s digest; p is multiplied by m = " +
+  rows.push_back({"Choice of key or stopping by the accuser", "Excluded by the plan",
+                  "Key committed, plan registered and seed fixed before the first query; p is multiplied by m = " +
                       grouped(verdict.multiplicity) + "."});
+  if (c1 != nullptr)
+    rows.push_back({"Choice of prompts by somebody who knew the key", "Not tested",
+                    "The order of the prompts follows from the plan’s digest, the prompts themselves do not: whoever knew the key and chose them could make chance look like a signal. Ask where they come from."});
   rows.push_back({"Echo of the prompts", "Excluded by the count",
-                  "Places at which marked text had been shown to the suspect are never counted (" + grouped(tainted) +
-                      " were left out)."});
+                  "Places that a prompt had shown to the suspect are never counted (" + grouped(tainted) + " were left out)." +
+                      (issued ? " The record’s responses are asked about as a whole; before that, positions are asked about twice, once with another token in their place, and a suspect whose answer depends on it is refused." : "")});
+  rows.push_back({"A service that hands questions on to the provider’s own model, or looks marked text up when it answers", "Not tested",
+                  "Such answers carry the signal though nothing was trained. The test shows a signal in the answers of the suspect as it was asked."});
   rows.push_back({"Public contamination: marked text that reached the training by way of the open web", "Not tested",
                   "The test sees that text of key K had influence, not on which way it came."});
   rows.push_back({"An intermediate model, itself trained on the marked text", "Not tested",
@@ -347,7 +354,7 @@ const std::vector<Term>& glossary() {
   static const std::vector<Term> terms{
       {"account", "A customer’s account in the ledger, by the provider’s name for it."},
       {"alpha", "The threshold registered before the first query: the greatest p-value that counts as support."},
-      {"attempt", "An audit of the same suspect. Each is registered; results of all count."},
+      {"attempt", "An audit of the same suspect. Each has a number, which the auditor states; results of all count."},
       {"bag", "The folder that holds all evidence with a list of digests (BagIt, RFC 8493)."},
       {"commitment", "A public digest that fixes a secret key before it is used, without showing it."},
       {"control key", "A key of the same family under which no text was made, put through the whole computation."},

@@ -99,7 +99,7 @@ double lugannani_rice(const WeightedSum& sum, const Saddle& saddle) {
     return ratio > 0 ? std::min(log_density + std::log(ratio), saddle.value) : saddle.value;
   }
   const double below = std::exp(log_density) * (mills_ratio(-w) - correction);  // the lower tail
-  return below > 0 ? std::log1p(-std::min(below, 1.0)) : 0;
+  return below > 0 && below < 1 ? std::log1p(-below) : 0;  // where it gives no probability, the Chernoff bound's, 1
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int kExitUsage = 2, kExitNoDevice = 77;
 constexpr std::uint32_t kMaxRows = 1024, kMaxVocab = 262144;
 constexpr std::uint32_t kSmall = 64;  ///< of --small: rows and vocabularies are so many times smaller
-constexpr std::size_t kMaxNodes = 2048, kFewNodes = 4, kHotNodes = 32;
+constexpr std::size_t kMaxNodes = 2048, kFewNodes = 32, kHotNodes = 32;
 constexpr double kColdTimes = 3;   ///< a cold pool over the second-level cache
 constexpr double kHotShare = 0.5;  ///< a hot buffer's greatest share of it
 

@@ -21,12 +21,18 @@ struct VerifyArguments {
   bool json = false, explain = false;
 };
 
+/// A decimal string that is a number in JSON too, as every one that we write is.
+bool is_json_number(std::string_view text) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  return !text.empty() && (text.size() == 1 || text[0] != '0' || text[1] == '.');
+}
+
 void print_json(const VerifyReport& report) {
   JsonWriter json;
   json.begin_object().member("state", bag_state_name(report.state)).member("planId", report.plan_id).member("outcome", report.outcome);
   for (const auto& [name, value] : {std::pair{"log10_p", &report.log10_p}, std::pair{"log10_e", &report.log10_e}}) {
-    if (value->empty()) json.key(name).null();
-    else json.key(name).raw(*value);
+    if (is_json_number(*value)) json.key(name).raw(*value);
+    else json.key(name).null();  // the verdict of an invalid bag may write 00.1
   }
   json.key("codes").begin_list();
   for (const Check& check : report.checks) {

@@ -202,26 +202,30 @@ TEST_CASE("a suspect with a short context is asked what it can read") {
   CHECK(verdict->channels[0].n <= 4);
 }
 
-TEST_CASE("a suspect that sees what it is asked about is refused before it is asked") {
+TEST_CASE("a suspect that sees what it is asked about is refused before it is asked, or before the transcript is sealed") {
   using Sees = world::FakeSuspect::Sees;
   const Sees sees = GENERATE(Sees::itself, Sees::itself_as_it_is);
+  const std::uint64_t fit = GENERATE(0u, 16u);
   world::World w({.responses = 20, .tokens = 6});
   world::Folder folder;
-  REQUIRE(make_plan(w.request(folder.path(), {world::c3(1'000'000, 12)}), folder.path() / "case").ok());
+  PlanRequest request = w.request(folder.path(), {world::c3(1'000'000, 12)});
+  request.fit_responses = fit;
+  REQUIRE(make_plan(request, folder.path() / "case").ok());
   world::FakeSuspect suspect(w, {});
   suspect.sees = sees;
   const auto refused = run_audit(folder.path() / "case", suspect, at("2026-12-03T00:00:00Z"));
   REQUIRE(!refused.ok());
   CHECK(refused.error().code == ErrorCode::bad_input);
-  CHECK(refused.error().message.find("the suspect sees what it is asked about") == 0);
-  CHECK(suspect.queries == 0);
+  CHECK(refused.error().message.find("the suspect sees what it is asked about") != std::string::npos);
+  CHECK(suspect.queries == (fit == 0 ? 20 : 0));
   CHECK(suspect.probes == 32);  // sixteen positions, each as it is and with another token
+  CHECK(fs::exists(folder.path() / "case/transcript/issued.refused.jsonl") == (fit == 0));
   CHECK(!fs::exists(folder.path() / "case/transcript.json"));
   // Mended, it is asked; nothing is left of what was refused.
   suspect.sees = Sees::before;
   REQUIRE(run_audit(folder.path() / "case", suspect, at("2026-12-03T00:00:00Z")).ok());
-  CHECK(suspect.queries == 20);
-  CHECK(suspect.probes == 64);
+  CHECK(suspect.queries == (fit == 0 ? 40 : 20));
+  CHECK(suspect.probes == (fit == 0 ? 64 : 96));
 }
 
 TEST_CASE("two runs do not work in one folder") {

@@ -91,13 +91,13 @@ TEST_CASE("the plan is compared with what was done") {
 TEST_CASE("the order of events is read off the dates") {
   Case from = read(fixture::Bag(Kind::guilty));
   for (const Order& row : order_of_events(from)) CHECK(row.state == Order::State::in_order);
-  CHECK_THAT(words::answer_note(from), Catch::Contains("in that order (section 2)") && !Catch::Contains("NOT"));
+  CHECK_THAT(words::answer_note(from), Catch::Contains("in order (section 2)") && !Catch::Contains("NOT"));
 
   from.suspect.released = "2026-02-26";  // the day of the commitment: not before it
   CHECK(order_of_events(from)[1].state == Order::State::in_order);
   from.suspect.released = "2026-02-25";
   CHECK(order_of_events(from)[1].state == Order::State::broken);
-  CHECK_THAT(words::answer_note(from), Catch::Contains("NOT in that order"));
+  CHECK_THAT(words::answer_note(from), Catch::Contains("NOT in order"));
   from.suspect.released = "";
   CHECK(order_of_events(from)[1].state == Order::State::undated);
   CHECK_THAT(words::answer_note(from), Catch::Contains("Not every date"));
@@ -120,13 +120,13 @@ TEST_CASE("words follow validation, not the size of p") {
   CHECK(verbal_strength(both.verdict, study(3'000'000)) == Strength::none);
   CHECK_THAT(words::strength(guilty, {}), Catch::Contains("no degree is stated"));
   CHECK_THAT(words::strength(guilty, study(100'000)),
-             Catch::StartsWith("strong support for H1 over H2") && Catch::Contains("zero false positives in 100,000 null audits") &&
+             Catch::StartsWith("strong support for H1 over H2") && Catch::Contains("none of 100,000 null audits reached 1 in 1 million") &&
                  Catch::Contains("3/100,000") && !Catch::Contains("simulated"));
 
   // No number of simulated audits carries the strongest words, and the report says that they were simulated.
   CHECK(verbal_strength(guilty.verdict, study(3'000, true)) == Strength::moderate);
   CHECK(verbal_strength(guilty.verdict, study(3'000'000'000, true)) == Strength::strong);
-  CHECK_THAT(words::strength(guilty, study(30'000, true)), Catch::Contains("zero false positives in 30,000 simulated null audits"));
+  CHECK_THAT(words::strength(guilty, study(30'000, true)), Catch::Contains("none of 30,000 simulated null audits reached 1 in 1 million"));
   CHECK_THAT(words::strength_cap(study(30'000, true)),
              Catch::Contains("30,000 simulated null audits (the record)") && Catch::Contains("at most 1 in 100 in none of them and 1 in 1 million in none of them;") &&
                  Catch::Contains("They do not test custody"));

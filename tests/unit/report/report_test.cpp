@@ -76,7 +76,7 @@ TEST_CASE("three outcomes, each with its sentence") {
   CHECK(contains(guilty,
                  "If the model had not been influenced by text carrying key K, a result this extreme would be expected "
                  "at most 1 time in 10⁴⁰ (a 1 followed by 40 zeros), however the "
-                 "auditor chose prompts or stopped."));
+                 "auditor, not knowing the key, chose prompts or stopped."));
   CHECK(contains(twin, "There is no reliable signal; this does not show that the model was not distilled."));
   CHECK(contains(twin, "Why a model that was influenced can show nothing"));
   CHECK_FALSE(contains(twin, "support H1 over H2."));
@@ -167,8 +167,8 @@ TEST_CASE("commands fit the signers' algorithms") {
   const std::string html = rendered(Bag(Kind::guilty));
   CHECK(contains(html, "heirmark verify BAG"));
   CHECK(contains(html, "sha256sum -c manifest-sha256.txt"));
-  CHECK(contains(html, "openssl pkeyutl -verify -pubin -inkey trust/auditor.pem -rawin -in pae -sigfile sig"));
-  CHECK(contains(html, "openssl dgst -sha256 -verify trust/provider.pem -signature sig pae"));
+  CHECK(contains(html, "openssl pkeyutl -verify -pubin -inkey trust/auditor.pem -rawin -in $T/pae -sigfile $T/sig"));
+  CHECK(contains(html, "openssl dgst -sha256 -verify trust/provider.pem -signature $T/sig $T/pae"));
 }
 
 TEST_CASE("templates are blank and say so") {
@@ -212,7 +212,7 @@ TEST_CASE("what is missing is said: signatures, dates, ledger, decoys") {
   CHECK(contains(html, "No release date of the suspect is stated."));
   CHECK(contains(html, "Not every date that this needs is on record"));
   CHECK(contains(
-      html, "This is attempt 3 on this suspect, as registered. The results of 2 earlier attempts are not in this bag"));
+      html, "This is attempt 3 on this suspect, as the auditor states in the plan; there is no register to compare with. The results of 2 earlier attempts are not in this bag"));
   CHECK(contains(html, "The verdict is not signed"));
   // What naming promises is told with the number of channels that name, and of attempts and keys.
   CHECK(contains(html, "with 2 such channels and a multiplicity of 3, at most 6 times alpha."));
@@ -250,8 +250,8 @@ TEST_CASE("validation caps the words on the first page") {
   REQUIRE(from);
   static constexpr std::array<heirmark::report::Validation::Level, 1> none_seen{{{-6, 0}}};
   CHECK(contains(heirmark::report::render(*from, {100'000, false, "the record", none_seen}),
-                 "strong support for H1 over H2 (scale in section 10; capped by validation: zero false positives in "
-                 "100,000 null audits supports only 3/100,000)"));
+                 "strong support for H1 over H2 (scale in section 10; capped by validation: none of "
+                 "100,000 null audits reached 1 in 1 million, which supports only 3/100,000)"));
   CHECK(contains(heirmark::report::render(*from, {}), "no degree is stated, because no validation study is on record"));
 
   // As it is: the first page names the degree and says that the audits behind it were simulated; sections 3 and 10 say what that means.
@@ -259,7 +259,7 @@ TEST_CASE("validation caps the words on the first page") {
   const std::string html = rendered(bag);
   const std::string first_page = html.substr(0, html.find("id=\"s2\""));
   CHECK(contains(first_page, " support for H1 over H2 (scale in section 10; capped by validation: "));
-  CHECK(contains(first_page, " simulated null audits supports only 3/" + heirmark::report::grouped(study.null_audits) + ")"));
+  CHECK(contains(first_page, " simulated null audits reached 1 in 1 million, which supports only 3/" + heirmark::report::grouped(study.null_audits) + ")"));
   CHECK(count(html, "They do not test custody, the way to a real model, or people") == 2);
   CHECK(contains(html, std::string(study.record)));
 }
