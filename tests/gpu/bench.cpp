@@ -31,7 +31,8 @@ using Clock = std::chrono::steady_clock;
 constexpr int kExitUsage = 2, kExitNoDevice = 77;
 constexpr std::uint32_t kMaxRows = 1024, kMaxVocab = 262144;
 constexpr std::uint32_t kSmall = 64;  ///< of --small: rows and vocabularies are so many times smaller
-constexpr std::size_t kMaxNodes = 2048, kFewNodes = 32, kHotNodes = 32;
+constexpr std::size_t kMaxNodes = 2048, kFewNodes = 4, kHotNodes = 32;
+constexpr std::size_t kFewBytes = std::size_t{1} << 30;  ///< read by a graph, so that the gap between two graphs is small beside it, if it has fewer than kHotNodes
 constexpr double kColdTimes = 3;   ///< a cold pool over the second-level cache
 constexpr double kHotShare = 0.5;  ///< a hot buffer's greatest share of it
 
@@ -125,8 +126,11 @@ std::size_t buffers_of(std::size_t bytes, std::size_t cache, std::size_t pool_by
   const auto wanted = static_cast<std::size_t>(kColdTimes * static_cast<double>(cache)) / bytes + 2;
   return std::clamp<std::size_t>(wanted, 1, std::min(kMaxNodes, pool_bytes / bytes));
 }
-/// Every buffer as often as any other, so that no replay begins with what the last one read at its end.
-std::size_t cold_nodes(std::size_t buffers) { return (kFewNodes + buffers - 1) / buffers * buffers; }
+/// Every buffer of `bytes` as often as any other, so that no replay begins with what the last one read at its end.
+std::size_t cold_nodes(std::size_t buffers, std::size_t bytes, bool small) {
+  const std::size_t least = small ? kFewNodes : std::clamp(kFewBytes / bytes, kFewNodes, kHotNodes);
+  return (least + buffers - 1) / buffers * buffers;
+}
 
 // ---- Measuring
 
@@ -224,7 +228,7 @@ double Bench::floor_of(std::size_t bytes, bool hot) {
   if (const auto found = floors_.find(key); found != floors_.end()) return found->second.first;
   // What is in the pool does not matter to a maximum; float32's is the largest.
   const auto* const pool = static_cast<const std::byte*>(pools_[static_cast<std::size_t>(DType::float32)]);
-  const std::size_t buffers = hot ? 1 : buffers_of(bytes, cache(), pool_elements() * 4), nodes = hot ? kHotNodes : cold_nodes(buffers);
+  const std::size_t buffers = hot ? 1 : buffers_of(bytes, cache(), pool_elements() * 4), nodes = hot ? kHotNodes : cold_nodes(buffers, bytes, settings_.small);
   std::pair<double, unsigned> best{1e30, 0};
   constexpr double kMilliseconds = 6;
   for (unsigned which = 0; which < kFloors; ++which) {
@@ -278,7 +282,7 @@ double Bench::measure(const Case& c) {
   const Made& made = this->made(c.what, c.vocab, c.allowed);
   const DeviceRow* const rows = rows_of(c.what, c.cut, c.vocab);
   const std::size_t bytes = std::size_t{c.batch} * c.vocab * size_of(c.dtype), pool_bytes = pool_elements() * size_of(c.dtype);
-  const std::size_t buffers = c.hot ? 1 : buffers_of(bytes, cache(), pool_bytes), nodes = c.hot ? kHotNodes : cold_nodes(buffers);
+  const std::size_t buffers = c.hot ? 1 : buffers_of(bytes, cache(), pool_bytes), nodes = c.hot ? kHotNodes : cold_nodes(buffers, bytes, settings_.small);
   const auto* const pool = static_cast<const std::byte*>(pools_[static_cast<std::size_t>(c.dtype)]);
   constexpr double kMilliseconds = 25;
   return time(nodes, kMilliseconds, [&](std::size_t i) {

@@ -27,7 +27,8 @@ except ImportError:
 BATCHES = (128, 256, 1, 64, 1024, 8)
 VOCABS = (128256, 131072, 262144, 151936, 32000)
 TOP_K, TOP_P, TEMPERATURE = 50, 0.9, 0.8
-MAX_NODES, FEW_NODES, COLD_TIMES = 2048, 32, 3
+MAX_NODES, COLD_TIMES = 2048, 3
+FEW_NODES, MANY_NODES, FEW_BYTES = 4, 32, 1 << 30  # of a graph, as in bench.cpp
 
 
 if triton is not None:
@@ -140,7 +141,8 @@ class Timer:
         buffers = int(COLD_TIMES * self.cache) // (elements * pool.element_size()) + 2
         buffers = max(1, min(buffers, MAX_NODES, pool.numel() // elements))
         inputs = [pool[i * elements:(i + 1) * elements].view(batch, vocab) for i in range(buffers)]
-        nodes = -(-FEW_NODES // buffers) * buffers  # every buffer as often as any other
+        least = max(FEW_NODES, min(MANY_NODES, FEW_BYTES // (elements * pool.element_size())))
+        nodes = -(-least // buffers) * buffers  # every buffer as often as any other
         for i in range(3):  # compiles, and fills the allocator
             function(inputs[i % buffers])
         torch.cuda.synchronize()
