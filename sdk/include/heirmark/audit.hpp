@@ -118,7 +118,7 @@ struct RunOptions {
 };
 /// Makes the plan's queries that are not yet in the transcript, then seals it with transcript.json. Killed at any byte, the
 /// same call goes on. A sealed transcript is checked and left alone. Refuses with `invalid_evidence` when the files no longer fit
-/// the plan.
+/// the plan, and with `bad_input` a suspect whose answers depend on the token that they are about (specs/formats.md, "Suspect protocol").
 [[nodiscard]] Result<void> run_audit(const std::filesystem::path& folder, Suspect& suspect, const RunOptions& options);
 
 /// transcript.json.

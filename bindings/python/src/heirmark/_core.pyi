@@ -818,7 +818,7 @@ def run_audit(folder: str | os.PathLike, *, batch: int = 16, progress: Callable[
     """
     Starts the suspect's program and makes the plan's queries that are not yet in the transcript, then seals it. Stopped or killed at any byte, the same call goes on.
 
-    batch: texts in one request. progress: called with channel, queries done, queries in all; False from it stops with StoppedError. Returns transcript.json. EvidenceError: the files no longer fit the plan. IOFailureError: the suspect's program died, with its last words.
+    batch: texts in one request. progress: called with channel, queries done, queries in all; False from it stops with StoppedError. Returns transcript.json. EvidenceError: the files no longer fit the plan. BadInputError: the suspect's answers depend on the token that they are about. IOFailureError: the suspect's program died, with its last words.
     """
 
 def write_verdict(folder: str | os.PathLike, opening: str | os.PathLike, *, date: str | None = None, device: str = 'cpu', threads: int = 1, progress: Callable[[float], object] | None = None) -> Verdict:
