@@ -184,7 +184,7 @@ void bind_verdict(nb::module_& module) {
              nb::sig("def run_audit(folder: str | os.PathLike, *, batch: int = 16, progress: collections.abc.Callable[[str, int, int], object] | None = None) -> dict[str, typing.Any]"),
              "Starts the suspect's program and makes the plan's queries that are not yet in the transcript, then seals it. Stopped or killed at any byte, the same call goes on.\n\n"
              "batch: texts in one request. progress: called with channel, queries done, queries in all; False from it stops with StoppedError. Returns transcript.json. EvidenceError: the files "
-             "no longer fit the plan. IOFailureError: the suspect's program died, with its last words.");
+             "no longer fit the plan. BadInputError: the suspect's answers depend on the token that they are about. IOFailureError: the suspect's program died, with its last words.");
   module.def(
       "write_verdict",
       [](const std::filesystem::path& folder, const std::filesystem::path& opening, const std::optional<std::string>& date, const std::string& device, unsigned threads, nb::object progress) {
