@@ -232,14 +232,12 @@ namespace {
 bool in_vocabulary(const heirmark_sampler& sampler, const heirmark_sampled* sampled, size_t count) {
   return std::all_of(sampled, sampled + count, [&](const heirmark_sampled& one) { return one.token == HEIRMARK_NO_TOKEN || one.token < sampler.vocab; });
 }
-bool made_for(const heirmark_sequence& sequence, const heirmark_row& row) {
-  return row.position == sequence.sequence.position() && cpp(&row)->request_id == sequence.sequence.request_id();
-}
 }  // namespace
 
 heirmark_status heirmark_sequence_settle(const heirmark_sampler* sampler, heirmark_sequence* sequence, const heirmark_row* row, const heirmark_sampled* sampled) {
   if (sampler == nullptr || sequence == nullptr || row == nullptr || sampled == nullptr) return usage("sampler, sequence, row or sampled is null");
-  if (!made_for(*sequence, *row)) return usage("the row was made for another sequence, or another position of it");
+  // Not its request id: who draws a position again gives the second row another one.
+  if (row->position != sequence->sequence.position()) return usage("the row was made for another position of the sequence");
   if (!in_vocabulary(*sampler, sampled, 1)) return usage("a token is outside the vocabulary");
   return guarded([&] {
     sampler->sampler.settle(sequence->sequence, *cpp(row), *cpp(sampled));
@@ -263,7 +261,7 @@ heirmark_status heirmark_draft_settle(const heirmark_sampler* sampler, heirmark_
   if (sampler == nullptr || sequence == nullptr || rows == nullptr || sampled == nullptr || taken == nullptr)
     return usage("sampler, sequence, rows, sampled or taken is null");
   if (draft == nullptr && draft_count != 0) return usage("draft is null");
-  if (!made_for(*sequence, *rows)) return usage("the rows were made for another sequence, or another position of it");
+  if (rows->position != sequence->sequence.position()) return usage("the rows were made for another position of the sequence");
   if (!in_vocabulary(*sampler, sampled, draft_count + 1)) return usage("a token is outside the vocabulary");
   return guarded([&] {
     *taken = sampler->sampler.settle_draft(sequence->sequence, {cpp(rows), draft_count + 1}, {draft, draft_count}, {cpp(sampled), draft_count + 1});
