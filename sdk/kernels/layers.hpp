@@ -99,7 +99,7 @@ template <class Real>
 struct Pattern {
   typename Units<Real>::Mass mass;
   Real factor;        ///< what each was multiplied by
-  float error, off;   ///< the sum of their errors; what each may be off by, relative, beside its error
+  float error, off;   ///< the sum of their errors; what each may be off by beside its error, as a share of what it was before (so that neither an underflow of `factor` nor a great relative error matters)
 };
 
 /// Plays five layers on the sums of patterns, thread t of a warp with pattern t. `scale`: units of Sums::error in 1. Returns the sum of all errors behind them, kHopeless or
@@ -125,7 +125,7 @@ HEIRMARK_HD_INLINE float play_patterns(W& warp, const typename LayersMemory<Real
   Words<kWords + 1> sum = warp.sum_warp(part);
   float away = U::away(sum.n);
   float errors = static_cast<float>(sum.n[kWords]) * per_unit * kOver;
-  bool failed = false;
+  bool failed = !(away < 0x1p-5f);  // then 1 - away - errors below is far from 0, and the sum of masses near 1
   HEIRMARK_UNROLL(32)
   for (std::uint32_t i = 0; i < kTogether; ++i) {
     // No pattern has more than all, and all less than 2^(exponent - 126), 2^22 units; a green pattern's are at most one and a half more than it has.
@@ -148,8 +148,8 @@ HEIRMARK_HD_INLINE float play_patterns(W& warp, const typename LayersMemory<Real
     const typename U::Mass red = U::red_of(green, raised);
     const auto g = static_cast<float>(U::real(green)), r = static_cast<float>(U::real(red));
     const float error_green = (core::float_from_bits(sum.n[kWords] - (kPatterns - 1) * kPlace) - 0x1p23f) * unit, error_all = errors + 64 * unit;
-    // Roundings: of each pattern's mass, two a layer and two; units of theirs, fewer than 160; and the reference's, whose masses sum to 1 within 2^-44. That of 1 - green is
-    // none of G but one of the factor, one unit at most with that of 1 + red, and stands with those of factors below.
+    // Roundings. Within five layers ours are the masses that integer factors make, and what floats round stands with the factors below; then there are units of patterns' masses, half of
+    // one each time, which grow as masses do: fewer than 65; and the reference's roundings, whose masses sum to 1 within 2^-44. There is room for more.
     const float rounding = g * (static_cast<float>(2 + 2 * i) * U::kRounding) + 160 * U::kUnit;
     const float others = g * (error_all + away) + rounding, per_sum = warp.reciprocal(1 - away - errors) * kOver;
     const float distance = ((r - g) * error_green + others) * per_sum + (raised + 0x1p-42f);
@@ -159,7 +159,7 @@ HEIRMARK_HD_INLINE float play_patterns(W& warp, const typename LayersMemory<Real
       const Real f = is_green(t) ? layer.factor[1] : layer.factor[0];
       const float off = is_green(t) ? layer.off[1] : layer.off[0], few = static_cast<float>(f);
       own[t].error = few * own[t].error + off * (few * (static_cast<float>(U::real(own[t].mass)) + own[t].error));
-      own[t].off += off * (1 + own[t].off);
+      own[t].off = few * (own[t].off + off * (static_cast<float>(own[t].factor) + own[t].off));
       own[t].mass = U::share(own[t].mass, red) + (is_green(t) ? own[t].mass : 0);
       own[t].factor *= f;
     });
@@ -224,7 +224,7 @@ HEIRMARK_HD_INLINE bool play_layers(X& x, int layers, float errors, typename X::
       const float left = play_patterns<Real>(warp, sums, scale, played);
       warp.each([&](unsigned t) {
         // Roundings of a bin's mass: of five factors, four of their product, and one.
-        const auto factor = static_cast<float>(played[t].factor), off = factor * (played[t].off + 11 * U::kRounding);
+        const auto factor = static_cast<float>(played[t].factor), off = played[t].off * (1 + 0x1p-16f) + factor * (11 * U::kRounding);
         memory.factors[t] = {played[t].factor, (factor + off) * (1 + 0x1p-12f), off * (1 + 0x1p-12f)};
         if (t == 0) memory.errors = left;
       });

@@ -202,3 +202,40 @@ TEST_CASE("the sums of a row that is read again are within their errors") {
       }
   }
 }
+
+TEST_CASE("errors of bins that are red in all layers do not vanish with their factor") {
+  // Bins of nearly no mass whose errors are great: red masses of others let the last one's grow, while its factor, 2^-35 five times, is nothing in float32.
+  SerialBlock x(1, SerialBlock::Bend::none);
+  std::vector<double> p(core::kBins, 0x1p-120), m(core::kBins, 0x1p-140);
+  std::vector<std::uint32_t> words(core::kBins, ~0u);
+  p[0] = 1, m[0] = 0x1p-30;
+  for (std::uint32_t b = 1; b <= 6; ++b) {
+    p[b] = 0x1p-60, m[b] = 0x1p-10;
+    words[b] = b == 6 ? 0 : ~(1u << (32 - b));
+  }
+  const auto bin_of = [](unsigned t, std::uint32_t i) { return kernels::Bins<DType::float32>::local(kernels::Shape{}, t, i); };
+  SerialBlock::State<kernels::Near<double>> near;
+  for (unsigned t = 0; t < kernels::kThreads; ++t)
+    for (std::uint32_t i = 0; i < kernels::kBinsPerThread; ++i) near[t].p[i] = p[bin_of(t, i)], near[t].m[i] = static_cast<float>(m[bin_of(t, i)]);
+  kernels::LayersMemory<double> memory;
+  const float errors = kernels::near_normalise<double>(x, near);
+  SerialBlock::State<kernels::NearWords> mark;
+  kernels::own_words<DType::float32>(x, words.data(), mark);
+  REQUIRE(kernels::play_layers<double>(x, 5, errors, mark, near, memory));
+  std::vector<long double> exact(p.begin(), p.end());
+  for (std::uint32_t b = 1; b <= 6; ++b) exact[b] += m[b];
+  for (int layer = 1; layer <= 5; ++layer) {
+    long double all = 0, green = 0;
+    for (std::uint32_t b = 0; b < core::kBins; ++b) all += exact[b], green += (words[b] >> (32 - layer) & 1) != 0 ? exact[b] : 0;
+    for (std::uint32_t b = 0; b < core::kBins; ++b) exact[b] *= ((words[b] >> (32 - layer) & 1) != 0 ? 1 : 0) + (all - green) / all;
+  }
+  const auto of = [&](std::uint32_t bin) {
+    for (unsigned t = 0; t < kernels::kThreads; ++t)
+      for (std::uint32_t i = 0; i < kernels::kBinsPerThread; ++i)
+        if (bin_of(t, i) == bin) return std::pair{near[t].p[i], static_cast<double>(near[t].m[i])};
+    return std::pair{0.0, 0.0};
+  };
+  const auto [first, first_error] = of(0);
+  const auto [last, last_error] = of(6);
+  CHECK(static_cast<double>(exact[6] / exact[0]) <= (last + last_error) / (first - first_error));
+}
