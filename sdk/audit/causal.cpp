@@ -31,8 +31,8 @@ TokenId stranger(const ScoredPosition& answer, TokenId actual, std::uint64_t wor
 }
 }  // namespace
 
-Result<void> check_causal(Suspect& suspect, std::span<const IssuedResponse> ledger, const std::array<std::uint8_t, 32>& seed, const SuspectHello& hello, std::uint32_t samples,
-                          std::uint32_t top) {
+Result<std::string> find_dependence(Suspect& suspect, std::span<const IssuedResponse> ledger, const std::array<std::uint8_t, 32>& seed, const SuspectHello& hello, std::uint32_t samples,
+                                    std::uint32_t top) {
   std::uint32_t probes = 0, named = 0, gained = 0, lost = 0;
   for (const std::uint32_t number : prompt_order(seed, static_cast<std::uint32_t>(ledger.size()))) {
     if (probes == kProbes) break;
@@ -49,7 +49,7 @@ Result<void> check_causal(Suspect& suspect, std::span<const IssuedResponse> ledg
     request.seed = word;
     const auto about = [&]() -> Result<ScoredPosition> {
       auto answer = suspect.score(request);
-      if (!answer) return answer.error().at("response " + std::to_string(number) + ", asked about beforehand");
+      if (!answer) return answer.error().at("response " + std::to_string(number) + ", asked about twice");
       return std::move(answer->front());
     };
     const auto before = about();
@@ -59,19 +59,19 @@ Result<void> check_causal(Suspect& suspect, std::span<const IssuedResponse> ledg
     const auto after = about();
     if (!after) return after.error();
     ++probes;
-    const bool more = top != 0 && nlp_of(*after, token) != kUnlisted && nlp_of(*before, token) > nlp_of(*after, token) + kTwice;
+    const bool more = nlp_of(*before, token) > nlp_of(*after, token) + kTwice;
     if (more || (drawn(*after, token) && !drawn(*before, token))) ++named;
     if (nlp_of(*before, actual) + kNotice < nlp_of(*after, actual)) ++gained;
     if (nlp_of(*after, actual) + kNotice < nlp_of(*before, actual)) ++lost;
   }
   const auto refused = [&](const std::string& seen) {
-    return Error{ErrorCode::bad_input, "the suspect sees what it is asked about: " + seen + " of " + std::to_string(probes) +
-                                           " times. Its answer may depend on the tokens before a position alone, and lists the likeliest alone (suspect protocol)"};
+    return "the suspect sees what it is asked about: " + seen + " of " + std::to_string(probes) +
+           " times. Its answer may depend on the tokens before a position alone, and lists the likeliest alone (suspect protocol)";
   };
   if (named * 4 > probes) return refused("a token drawn at random was among its answers once it stood at the position itself, " + std::to_string(named));
   // A server that is not quite the same each time changes answers both ways.
   if (probes >= 8 && gained * 4 > probes * 3 && lost * 8 <= probes) return refused("it gave a token more where that token stood at the position itself, " + std::to_string(gained));
-  return {};
+  return std::string();
 }
 
 }  // namespace heirmark::audit

@@ -230,10 +230,13 @@ class Run {
       return {};
     });
     if (!kept) return broken(kept.error().message);
-    const auto causal = [&](std::size_t responses) { return audit::check_causal(suspect_, std::span(ledger_).first(responses), seed_, progress_.hello, samples, top); };
+    const auto dependence = [&](std::size_t responses) { return audit::find_dependence(suspect_, std::span(ledger_).first(responses), seed_, progress_.hello, samples, top); };
     // Before any other query, of responses that nobody bets on: a suspect that remembers must not have been shown what it is asked about.
-    if (next < ledger_.size())
-      if (auto sound = causal(plan_.fit_responses); !sound) return sound;
+    if (next < ledger_.size()) {
+      const auto found = dependence(plan_.fit_responses);
+      if (!found) return found.error();
+      if (!found->empty()) return Error{ErrorCode::bad_input, *found};
+    }
     for (; next < ledger_.size(); ++next) {
       if (auto go = report("issued", next); !go) return go;
       const IssuedResponse& response = ledger_[next];
@@ -256,12 +259,14 @@ class Run {
         if (auto done = lines->sync(); !done) return done;
     }
     if (auto done = lines->sync(); !done) return done;
-    if (auto sound = causal(ledger_.size()); !sound) {
+    const auto found = dependence(ledger_.size());
+    if (!found) return found.error();  // the answers stay: nothing was found
+    if (!found->empty()) {
       const fs::path refused = folder_ / "transcript/issued.refused.jsonl";
       std::error_code moved;
       fs::rename(folder_ / "transcript/issued.jsonl", refused, moved);
       if (moved) return files::failure(refused, moved.value(), files::Access::write);
-      return sound.error().at("the answers are of no use, and lie in " + refused.string() + " now");
+      return Error{ErrorCode::bad_input, "the answers are of no use, and lie in " + refused.string() + " now: " + *found};
     }
     done_ += ledger_.size();
     return report("issued", 0);

@@ -228,6 +228,19 @@ TEST_CASE("a suspect that sees what it is asked about is refused before it is as
   CHECK(suspect.probes == (fit == 0 ? 64 : 96));
 }
 
+TEST_CASE("a suspect that dies while positions are asked about twice leaves its answers where they are") {
+  world::World w({.responses = 20, .tokens = 6});
+  world::Folder folder;
+  REQUIRE(make_plan(w.request(folder.path(), {world::c3(1'000'000, 12)}), folder.path() / "case").ok());
+  world::FakeSuspect suspect(w, {});
+  suspect.fail_at_probe = 20;  // two of fit responses come first
+  CHECK(run_audit(folder.path() / "case", suspect, at("2026-12-03T00:00:00Z")).error().code == ErrorCode::io);
+  CHECK(suspect.queries == 20);
+  CHECK(!fs::exists(folder.path() / "case/transcript/issued.refused.jsonl"));
+  REQUIRE(run_audit(folder.path() / "case", suspect, at("2026-12-03T00:00:00Z")).ok());
+  CHECK(suspect.queries == 20);  // nothing was asked again
+}
+
 TEST_CASE("two runs do not work in one folder") {
   Small s;
   world::FakeSuspect suspect(s.w, {});

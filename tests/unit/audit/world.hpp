@@ -225,8 +225,9 @@ class FakeSuspect : public Suspect {
     coin_ = core::key_words(world.opening().coin().expose_secret().data());
   }
   std::uint64_t context_length = 1 << 20;
-  int queries = 0, probes = 0;  ///< of the run; whether it answers from the tokens before a position alone
-  enum class Sees { before, itself, itself_as_it_is } sees = Sees::before;  ///< gives the token in the question a hundredth more; lists it last whatever it is
+  int queries = 0, probes = 0;  ///< of the run; of positions asked about twice
+  enum class Sees { before, itself, itself_as_it_is } sees = Sees::before;  ///< tokens before a position alone; gives the token in the question a hundredth more; lists it last whatever it is
+  int fail_at_probe = -1;  ///< an error at this probe
   int fail_after = -1;  ///< errors from this query on
 
  private:
@@ -292,8 +293,8 @@ class FakeSuspect : public Suspect {
 
   Result<std::vector<ScoredPosition>> do_score(const ScoreRequest& request) override {
     const bool probe = std::none_of(world_.ledger.begin(), world_.ledger.end(), [&](const IssuedResponse& response) { return response.prompt.size() == request.from; });
-    if (probe) ++probes;
-    else if (queries++ == fail_after) return Error{ErrorCode::io, "the fake is out of order"};
+    if (probe && probes++ == fail_at_probe) return Error{ErrorCode::io, "the fake is out of order"};
+    if (!probe && queries++ == fail_after) return Error{ErrorCode::io, "the fake is out of order"};
     std::mt19937_64 rng(request.seed);
     std::vector<ScoredPosition> out;
     for (std::size_t t = request.from; t < request.tokens.size(); ++t) {
