@@ -171,6 +171,7 @@ HEIRMARK_HD_INLINE float play_patterns(W& warp, const typename LayersMemory<Real
   return failed ? kHopeless : errors;
 }
 
+/// Each thread's words of all bins' words.
 template <DType D, class X>
 HEIRMARK_HD_INLINE void own_words(X& x, const std::uint32_t* words, typename X::template State<NearWords>& own) {
   x.each([&](unsigned t) {

@@ -92,7 +92,7 @@ HEIRMARK_HD_INLINE float near_normalise(X& x, typename X::template State<Near<Re
   return off * (1 + 0x1p-8f) + 4 * Units<Real>::kRounding;
 }
 
-/// The only bin that can win the race, kUndecided if there is another. `noise` is used up.
+/// The only bin that can win the race, kUndecided if there is another. `noise` is used up: the bits of each bin's least E take the place of its word.
 template <DType D, class Real, class X>
 HEIRMARK_HD_INLINE std::uint32_t near_race(X& x, typename X::template State<NearWords>& noise, const typename X::template State<Near<Real>>& near) {
   constexpr float kLeast = 0x1p-98f;  // bins with less are ours to ignore only if their upper bound is below it too

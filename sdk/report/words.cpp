@@ -73,8 +73,8 @@ std::string answer_note(const Case& from) {
                                     ? " Not every date that this needs is on record (section 2)."
                                     : " The dates on record are in order (section 2), the model’s release standing for the end of "
                                       "its training, of which no date is on record.";
-      return "The sentence rests on this: K was committed before the model was trained, prompts were chosen by nobody who "
-             "knew K, and K was opened to the auditor only after the model’s answers had been sealed." +
+      return "The sentence rests on this: K was committed before the model was trained, " +
+             std::string(from.verdict.find("c1") != nullptr ? "prompts were chosen by nobody who knew K, " : "") + "and K was opened to the auditor only after the model’s answers had been sealed." +
              dates + plan;
     }
     case Outcome::inconclusive:
@@ -255,7 +255,7 @@ std::vector<Alternative> alternatives(const Case& from) {
                     "The order of the prompts follows from the plan’s digest, the prompts themselves do not: whoever knew the key and chose them could make chance look like a signal. Ask where they come from."});
   rows.push_back({"Echo of the prompts", "Excluded by the count",
                   "Places that a prompt had shown to the suspect are never counted (" + grouped(tainted) + " were left out)." +
-                      (issued ? " The record’s responses are asked about as a whole; before that, positions are asked about twice, once with another token in their place, and a suspect whose answer depends on it is refused." : "")});
+                      (issued ? " The record’s responses are asked about as a whole, so an answer must not depend on the word that it is about: the program that asks refuses a suspect of which it finds that it does, but the bag holds no record of it." : "")});
   rows.push_back({"A service that hands questions on to the provider’s own model, or looks marked text up when it answers", "Not tested",
                   "Such answers carry the signal though nothing was trained. The test shows a signal in the answers of the suspect as it was asked."});
   rows.push_back({"Public contamination: marked text that reached the training by way of the open web", "Not tested",

@@ -193,6 +193,18 @@ class Verification(Audits):
         self.assertEqual(heirmark("verify", self.base / "innocent/bag", "--require", "supports").code, 7)
         self.assertEqual(heirmark("verify", bag, "--require", "supports").code, 0)
 
+    def test_what_is_said_of_a_bag_is_json_whatever_its_verdict_writes(self):
+        copy = self.base / "odd-numbers"
+        shutil.copytree(self.base / "guilty/bag", copy)
+        path = copy / "data/verdict.json"
+        verdict = json.loads(path.read_bytes())
+        verdict["log10_p"], verdict["log10_e"] = "00.1", "-01"
+        path.write_bytes(json.dumps(verdict, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+        answer = heirmark("verify", copy, "--json")
+        self.assertEqual(answer.code, 1)
+        said = json.loads(answer.out)
+        self.assertEqual((said["state"], said["log10_p"], said["log10_e"]), ("invalid", None, None))
+
     def test_a_missing_device_says_nothing_about_the_bag(self):
         bag = self.base / "guilty/bag"
         self.run_fails(5, "verify", bag, "--json", "--device", "cuda", env=environment(CUDA_VISIBLE_DEVICES=""), words="CUDA device")

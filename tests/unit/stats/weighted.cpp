@@ -35,6 +35,13 @@ std::vector<Case> bounded_cases() {
 }
 }  // namespace
 
+TEST_CASE("a saddlepoint that gives no probability is the Chernoff bound, 1 below the mean") {
+  // Two bins, weights 16 and 32,768, g = 1/4; X = 16 has probability 0.4375, for which Lugannani and Rice give less than 0.
+  const auto tail = weighted_tail({Term::bernoulli, 0.25, 1}, std::vector<WeightGroup>{{16, 1}, {32768, 1}}, 16);
+  CHECK(tail.log_chernoff == 0);
+  CHECK(tail.log_saddlepoint == 0);
+}
+
 TEST_CASE("Chernoff is never below the exact tail of a bounded sum, Lugannani-Rice is near it") {
   for (const Case& c : bounded_cases()) {
     const bool bits = c.kind.term == Term::fair_bits;
