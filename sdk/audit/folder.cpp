@@ -141,6 +141,11 @@ Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& 
     if (!bytes) return bytes.error();
     files.push_back({name, std::move(bytes).value()});
   }
+  for (const fs::path& path : request.stamps) {
+    auto bytes = read(path);
+    if (!bytes) return bytes.error();
+    files.push_back({"stamps/" + path.filename().string(), std::move(bytes).value()});
+  }
   files.push_back({"plan.json", plan.bytes()});
   if (auto done = write_folder(folder, files, request.sign); !done) return done.error();
   return plan;

@@ -97,13 +97,16 @@ class Reader {
 namespace evidence {
 const std::vector<PayloadFile>& payload_files() {
   static const std::vector<PayloadFile> files = [] {
-    std::vector<PayloadFile> out{{"commitment.json", true, false},  {"ledger.jsonl", false, true},         {"opening.json", true, false},
-                                 {"plan.json", true, false},        {"prompts.jsonl", false, true},        {"suspect.json", true, false},
-                                 {"transcript.json", true, false},  {"transcript/c1.jsonl", false, true},  {"transcript/issued.jsonl", false, true},
-                                 {"verdict.json", true, true}};
-    for (const Object object : {Object::commitment, Object::ledger, Object::plan, Object::transcript, Object::verdict})
-      out.push_back({statement_file(object), object != Object::ledger, false});
-    for (const char* role : {"auditor", "provider"}) out.push_back({key_file(role), true, false});
+    using enum Presence;
+    std::vector<PayloadFile> out{{"commitment.json", always, false}, {"ledger.jsonl", plan_decides, true},         {"opening.json", always, false},
+                                 {"plan.json", always, false},       {"prompts.jsonl", plan_decides, true},        {"suspect.json", always, false},
+                                 {"transcript.json", always, false}, {"transcript/c1.jsonl", plan_decides, true},  {"transcript/issued.jsonl", plan_decides, true},
+                                 {"verdict.json", always, true}};
+    for (const Object object : kObjects) {
+      out.push_back({statement_file(object), object == Object::ledger ? plan_decides : always, false});
+      for (unsigned slot = 1; slot <= kStampSlots; ++slot) out.push_back({stamp_file(object, slot), optional, false});
+    }
+    for (const char* role : {"auditor", "provider"}) out.push_back({key_file(role), always, false});
     return out;
   }();
   return files;
@@ -111,13 +114,13 @@ const std::vector<PayloadFile>& payload_files() {
 
 bool belongs(std::string_view path, const Plan& plan) {
   if (path == "prompts.jsonl" || path == "transcript/c1.jsonl") return !plan.prompts.empty();
-  if (path == "ledger.jsonl" || path == "transcript/issued.jsonl" || path == statement_file(Object::ledger)) return !plan.ledger.empty();
+  if (path == "ledger.jsonl" || path == "transcript/issued.jsonl" || path == statement_file(Object::ledger) || path.starts_with(stamp_prefix(Object::ledger))) return !plan.ledger.empty();
   return true;
 }
 
 bool exists_at(Stage stage, std::string_view path) {
-  if (path == "opening.json" || path == "verdict.json" || path == statement_file(Object::verdict)) return false;
-  return stage == Stage::sealed || (!path.starts_with("transcript") && path != statement_file(Object::transcript));
+  if (path == "opening.json" || path == "verdict.json" || path == statement_file(Object::verdict) || path.starts_with(stamp_prefix(Object::verdict))) return false;
+  return stage == Stage::sealed || (!path.starts_with("transcript") && path != statement_file(Object::transcript) && !path.starts_with(stamp_prefix(Object::transcript)));
 }
 
 std::string manifest(const Files& files) {
@@ -168,7 +171,9 @@ Result<void> make_bag(const std::filesystem::path& folder) {
   std::error_code code;
   for (const auto& file : evidence::payload_files()) {
     if (!evidence::belongs(file.path, *plan)) continue;
-    if (files::is_missing(folder / file.path))
+    const bool missing = files::is_missing(folder / file.path);
+    if (missing && file.presence == evidence::Presence::optional) continue;
+    if (missing)
       return Error{ErrorCode::usage, (folder / file.path).string() + " is missing" + (file.path.starts_with("statements/") ? ": the object is not signed yet" : "")};
     auto bytes = files::read(folder / file.path, audit::kMaxFile);
     if (!bytes) return bytes.error();

@@ -14,8 +14,9 @@ namespace heirmark::evidence {
 /// Path in the bag -> bytes. std::map sorts by the bytes of the path.
 using Files = std::map<std::string, std::string>;
 
-/// Payload files of a case, as paths in its folder; `needed` is false where the plan decides.
-struct PayloadFile { std::string path; bool needed, records; };
+/// Payload files of a case, as paths in its folder. A file may be there or not whatever the plan says: a stamp.
+enum class Presence : std::uint8_t { always, plan_decides, optional };
+struct PayloadFile { std::string path; Presence presence; bool records; };
 [[nodiscard]] const std::vector<PayloadFile>& payload_files();
 /// Is this file in the bag of a case with that plan?
 [[nodiscard]] bool belongs(std::string_view path, const Plan& plan);

@@ -206,6 +206,11 @@ Result<void> sign_object(const std::filesystem::path& folder, Object object, std
   const auto envelope = make_statement(object, *bytes, *bindings, date, signer);
   if (!envelope) return envelope.error();
   std::error_code code;
+  for (unsigned slot = 1; slot <= kStampSlots; ++slot) {  // first: one that stayed would be about another statement, and the bag invalid
+    const fs::path stamp = folder / stamp_file(object, slot);
+    fs::remove(stamp, code);
+    if (code) return files::failure(stamp, code.value(), files::Access::write);
+  }
   for (const char* name : {"trust", "statements"}) {
     fs::create_directories(folder / name, code);
     if (code) return files::failure(folder / name, code.value(), files::Access::write);

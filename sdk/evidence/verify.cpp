@@ -8,7 +8,9 @@
 #include "audit/plan.hpp"
 #include "audit/records.hpp"
 #include "crypto/signature.hpp"
+#include "crypto/timestamp.hpp"
 #include "evidence/bag.hpp"
+#include "evidence/stamp.hpp"
 #include "evidence/statement.hpp"
 
 namespace heirmark {
@@ -37,8 +39,6 @@ bool VerifyReport::has(std::string_view code, Level level) const noexcept {
 
 namespace evidence {
 namespace {
-constexpr Object kObjects[] = {Object::commitment, Object::ledger, Object::plan, Object::transcript, Object::verdict};
-
 class Verifier {
  public:
   /// `stage`: of a case that is not finished; nothing: of a bag.
@@ -48,16 +48,19 @@ class Verifier {
   Result<void> all() {
     if (stage_) {
       contents();
-    } else if (manifests()) {
-      contents();
-      if (auto done = trust(); !done) return done;
+    } else {
+      if (auto done = roots(); !done) return done;
+      if (manifests()) {
+        contents();
+        trust();
+      }
       if (options_.recompute)
         if (auto done = recompute(); !done) return done;
     }
     bool failed = false, untrusted = false;
     for (const Check& check : report_.checks) {
       failed = failed || check.level == Level::fail;
-      untrusted = untrusted || check.code == "trust.untrusted";
+      untrusted = untrusted || check.code == "trust.untrusted" || check.code == "trust.unstamped";
     }
     report_.state = failed ? BagState::invalid : untrusted ? BagState::valid_but_untrusted : BagState::valid;
     return {};
@@ -69,7 +72,9 @@ class Verifier {
     bindings();
     if (!stage_ && options_.recompute) records();
     statements();
+    stamps();
     dates();
+    if (!stage_) stamped_dates();
   }
 
   void add(std::string code, Level level, std::string detail) { report_.checks.push_back({std::move(code), level, std::move(detail)}); }
@@ -153,14 +158,14 @@ class Verifier {
     for (const auto& file : payload_files()) {
       if (stage_ && !exists_at(*stage_, file.path)) continue;
       const bool here = data(file.path) != nullptr;
-      const bool wanted = plan_ ? belongs(file.path, *plan_) : file.needed;
-      if (wanted && !here) {
+      const bool belongs_here = plan_ ? belongs(file.path, *plan_) : file.presence == Presence::always;
+      if (belongs_here && !here && file.presence != Presence::optional) {
         const bool statement = file.path.starts_with("statements/");
         const bool may_come = stage_ == Stage::planned && (file.path == statement_file(Object::commitment) || file.path == statement_file(Object::ledger) || file.path == key_file("provider"));
         add(statement ? "statement." + file.path.substr(11, file.path.size() - 21) + ".missing" : "bag.missing-file", may_come ? Level::note : Level::fail,
             (stage_ ? "" : "data/") + file.path + " is missing");
       }
-      if (plan_ && !wanted && here) fail("bag.extra-file", "data/" + file.path + " does not belong to this plan");
+      if (plan_ && !belongs_here && here) fail("bag.extra-file", "data/" + file.path + " does not belong to this plan");
     }
     if (plan_ && verdict_) {
       report_.plan_id = plan_->plan_id;
@@ -273,6 +278,50 @@ class Verifier {
     expect(signed_by(envelope, key->second), prefix + "signature", "the signature does not check");
   }
 
+  void stamps() {
+    for (const Object object : kObjects) {
+      const std::string prefix = "stamp." + std::string(object_name(object)) + ".";
+      for (unsigned slot = 1; slot <= kStampSlots; ++slot) {
+        const std::string path = stamp_file(object, slot);
+        const std::string* file = data(path);
+        if (file == nullptr) continue;
+        const auto reply = crypto::StampReply::parse(crypto::bytes_of(*file));
+        if (!reply) { fail(prefix + "parse", path + ": " + reply.error().message); continue; }
+        const crypto::Stamp& stamp = reply->stamp();
+        const bool right = is_about(stamp, bytes(statement_file(object)));
+        right ? ok(prefix + "imprint") : fail(prefix + "imprint", path + " is about other bytes than " + statement_file(object));
+        if (const auto signature = reply->verify(); !signature) { fail(prefix + "signature", path + ": " + signature.error().message); continue; }
+        const bool vouched = std::any_of(stamp_roots_.begin(), stamp_roots_.end(), [&](const auto& root) { return reply->verify(root).ok(); });
+        ok(prefix + "signature", "not later than " + stamp.time + ", by " + stamp.authority + (vouched ? ", which you trust" : ""));
+        if (!right || (!vouched && !stamp_roots_.empty())) continue;
+        std::string& first = stamped_[object];
+        if (first.empty() || stamp.time < first) first = stamp.time;
+      }
+    }
+  }
+
+  // A stamp says that a statement is not younger. So it can show that one came before an event whose time others know, and never that it did not.
+  void stamped_dates() {
+    if (stamped_.empty()) return note("dates.stamped", stamp_roots_.empty() ? "no statement has a time stamp: dates are the word of those who signed"
+                                                                            : "no statement has a time stamp of an authority that you trust: dates are the word of those who signed");
+    std::string odd;
+    const auto say = [&odd](std::string what) { if (odd.empty()) odd = std::move(what); };
+    for (const auto& [object, time] : stamped_)
+      if (const auto found = dates_.find(object); found != dates_.end() && found->second > time)
+        say("the statement about " + std::string(object_file(object)) + " is dated " + found->second + ", after its time stamp of " + time);
+    const auto shown = [&](Object object, const std::string& event, const std::string& until) {
+      if (!dates_.contains(object) || until.empty()) return;
+      const auto found = stamped_.find(object);
+      const std::string name(object_file(object));
+      if (found == stamped_.end()) say("no time stamp shows that " + name + " was signed before " + event);
+      else if (found->second.substr(0, until.size()) > until) say("the time stamp of " + name + ", " + found->second + ", is after " + event + " (" + until + "): that it was signed before is the signer's word");
+    };
+    for (const Object object : {Object::commitment, Object::ledger}) shown(object, "the suspect's release", suspect_ ? suspect_->released : std::string());
+    shown(Object::plan, "the first query", transcript_ ? transcript_->started : std::string());
+    shown(Object::transcript, "the verdict", verdict_ ? verdict_->date : std::string());
+    odd.empty() ? ok("dates.stamped") : note("dates.stamped", odd);
+  }
+
   void dates() {
     std::vector<std::pair<std::string, std::string>> order;
     const auto add = [&order](const std::string& what, const std::string& time) { order.emplace_back(what, time); };
@@ -291,6 +340,10 @@ class Verifier {
     for (std::size_t i = 1; i < order.size() && wrong.empty(); ++i)
       if (order[i].second < order[i - 1].second) wrong = order[i].first + " (" + order[i].second + ") is earlier than " + order[i - 1].first + " (" + order[i - 1].second + ")";
     expect(wrong.empty(), "dates.order", wrong);
+    if (const auto found = dates_.find(Object::commitment); found != dates_.end() && commitment_) {
+      const bool before = std::string_view(found->second).substr(0, 10) <= commitment_->not_before;
+      before ? ok("dates.commitment") : note("dates.commitment", "commitment.json was signed on " + found->second + ", after the key's first day of use, " + commitment_->not_before);
+    }
     ledger_times();
     if (suspect_ && !suspect_->released.empty()) {
       std::string late;
@@ -318,25 +371,39 @@ class Verifier {
     odd.empty() ? ok("dates.ledger") : note("dates.ledger", odd);
   }
 
-  Result<void> trust() {
-    if (keys_.size() == 2 && keys_.begin()->second.key_id() == keys_.rbegin()->second.key_id()) note("trust.one-key", "provider and auditor sign with one key");
-    if (options_.trust_roots.empty()) {
-      note("trust.unpinned", "no trust roots were given: nobody vouches for the keys in the bag");
-      return {};
-    }
-    std::vector<std::pair<std::string, std::string>> roots;  // key, role
+  // What the caller gave is read before anything is said of the evidence.
+  Result<void> roots() {
     for (const TrustRoot& root : options_.trust_roots) {
       const auto key = crypto::PublicKey::from_pem(root.public_pem);
-      if (!key) return Error{ErrorCode::usage, (root.name.empty() ? "a trust root" : root.name) + ": " + key.error().message};
+      if (!key) return Error{ErrorCode::bad_input, (root.name.empty() ? "a trust root" : root.name) + ": " + key.error().message};
       if (!root.role.empty() && root.role != "provider" && root.role != "auditor") return Error{ErrorCode::usage, "a trust root: \"" + root.role + "\" is not provider or auditor"};
-      roots.emplace_back(key->key_id(), root.role);
+      roots_.emplace_back(key->key_id(), root.role);
     }
-    for (const auto& [role, key] : keys_) {
-      const auto vouches = [&role = role, &key = key](const auto& root) { return root.first == key.key_id() && (root.second.empty() || root.second == role); };
-      if (std::any_of(roots.begin(), roots.end(), vouches)) ok("trust." + role);
-      else note("trust.untrusted", "the " + role + "'s key " + key.key_id() + " is not among the trust roots of that role");
+    for (const StampRoot& root : options_.stamp_roots) {
+      auto certificates = crypto::Certificates::from_pem(root.pem);
+      if (!certificates) return Error{ErrorCode::bad_input, (root.name.empty() ? "certificates of an authority" : root.name) + ": " + certificates.error().message};
+      stamp_roots_.push_back(std::move(certificates).value());
     }
     return {};
+  }
+
+  void trust() {
+    if (keys_.size() == 2 && keys_.begin()->second.key_id() == keys_.rbegin()->second.key_id()) note("trust.one-key", "provider and auditor sign with one key");
+    if (roots_.empty()) note("trust.unpinned", "no trust roots were given: nobody vouches for the keys in the bag");
+    else
+      for (const auto& [role, key] : keys_) {
+        const auto vouches = [&role = role, &key = key](const auto& root) { return root.first == key.key_id() && (root.second.empty() || root.second == role); };
+        if (std::any_of(roots_.begin(), roots_.end(), vouches)) ok("trust." + role);
+        else note("trust.untrusted", "the " + role + "'s key " + key.key_id() + " is not among the trust roots of that role");
+      }
+    if (stamp_roots_.empty()) {
+      if (!stamped_.empty()) note("trust.stamps-unpinned", "no certificates of authorities were given: nobody vouches for the time stamps in the bag");
+      return;
+    }
+    std::string without;
+    for (const Object object : kObjects)
+      if (object != Object::verdict && dates_.contains(object) && !stamped_.contains(object)) without += (without.empty() ? "" : ", ") + std::string(object_name(object));
+    without.empty() ? ok("trust.stamps") : note("trust.unstamped", "no time stamp of an authority that you trust: " + without);
   }
 
   Result<void> recompute() {
@@ -376,7 +443,10 @@ class Verifier {
   std::optional<Verdict> verdict_;
   std::map<std::string, crypto::PublicKey, std::less<>> keys_;
   std::map<std::string, std::string, std::less<>> digests_;
-  std::map<Object, std::string> dates_;
+  std::map<Object, std::string> dates_;    // of statements: the signer's word
+  std::map<Object, std::string> stamped_;  // earliest time of a stamp that counts: with roots, of one that they vouch for
+  std::vector<std::pair<std::string, std::string>> roots_;  // key, role
+  std::vector<crypto::Certificates> stamp_roots_;
   std::optional<audit::LedgerTimes> times_;  // of a ledger with a response
 };
 }  // namespace

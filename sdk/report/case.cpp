@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <heirmark/evidence.hpp>
+
 #include "base/files.hpp"
 #include "report/fields.hpp"
 #include "report/statement.hpp"
@@ -196,10 +198,24 @@ void read_verdict(Fields& fields, Verdict& verdict) {
   });
 }
 
-constexpr std::array<std::string_view, 5> kObjects{"commitment", "ledger", "plan", "transcript", "verdict"};
+
+Result<void> read_stamps(const fs::path& data, Object object, std::string_view statement, Case& into) {
+  for (unsigned slot = 1; slot <= kStampSlots; ++slot) {
+    const std::string name = stamp_file(object, slot);
+    std::error_code code;
+    if (!fs::exists(fs::symlink_status(data / name, code))) continue;
+    auto bytes = read_bytes(data, name);
+    if (!bytes) return bytes.error();
+    auto stamp = read_stamp(statement, *bytes);
+    if (!stamp) return stamp.error().at(name);
+    into.stamps.push_back({std::string(object_name(object)), name, std::move(stamp->time), std::move(stamp->authority)});
+  }
+  return {};
+}
 
 Result<void> read_statements(const fs::path& data, Case& into) {
-  for (const std::string_view object : kObjects) {
+  for (const Object signed_object : kObjects) {
+    const std::string object(object_name(signed_object));
     const std::string name = "statements/" + std::string(object) + ".dsse.json";
     std::error_code code;
     if (!fs::exists(fs::symlink_status(data / name, code))) continue;
@@ -208,6 +224,7 @@ Result<void> read_statements(const fs::path& data, Case& into) {
     auto statement = parse_statement(object, *bytes);
     if (!statement) return statement.error().at(name);
     into.statements.push_back(std::move(*statement));
+    if (auto done = read_stamps(data, signed_object, *bytes, into); !done) return done;
   }
   return {};
 }
@@ -291,6 +308,12 @@ const Statement* Case::statement(std::string_view object) const noexcept {
   for (const Statement& candidate : statements)
     if (candidate.object == object) return &candidate;
   return nullptr;
+}
+std::string Case::stamped(std::string_view object) const {
+  std::string first;
+  for (const Stamp& stamp : stamps)
+    if (stamp.object == object && (first.empty() || stamp.time < first)) first = stamp.time;
+  return first;
 }
 const PlanChannel* Case::planned(std::string_view channel) const noexcept {
   for (const PlanChannel& candidate : plan.channels)

@@ -108,6 +108,10 @@ struct Statement {
   std::string file, sha256;  ///< its subject
   std::string date, signer, key_id;
 };
+/// A time stamp on a statement that checks by the certificate in it; whether that is to be trusted is not for a report to say.
+struct Stamp {
+  std::string object, file, time, authority;  ///< time: not later than this
+};
 /// A public key of trust/.
 struct PublicKey {
   std::string role;       ///< provider or auditor
@@ -126,9 +130,12 @@ struct Case {
   Transcript transcript;
   Verdict verdict;
   std::vector<Statement> statements;  ///< those that are there, in the order of making
+  std::vector<Stamp> stamps;  ///< in the order of the statements
   std::vector<PublicKey> keys;
   std::vector<Item> items;  ///< sorted by path
   [[nodiscard]] const Statement* statement(std::string_view object) const noexcept;
+  /// The earliest time of a stamp on the object's statement; "" without one.
+  [[nodiscard]] std::string stamped(std::string_view object) const;
   [[nodiscard]] const PlanChannel* planned(std::string_view channel) const noexcept;
   /// The key id that the role signed with: "" when nothing of that role is signed.
   [[nodiscard]] std::string signer_key(std::string_view role) const;

@@ -184,30 +184,32 @@ std::vector<Order> order_of_events(const Case& from) {
     return statement != nullptr ? statement->date : std::string();
   };
   const auto order = [&](std::string earlier, const std::string& first, std::string later, const std::string& second,
-                         std::string why) {
+                         std::string why, std::string_view object = {}) {
     const auto state = first.empty() || second.empty() ? Order::State::undated
                        : not_after(first, second)      ? Order::State::in_order
                                                        : Order::State::broken;
-    rows.push_back({std::move(earlier), std::move(later), state, std::move(why)});
+    const std::string stamp = from.stamped(object);
+    rows.push_back({std::move(earlier), std::move(later), state, std::move(why),
+                    state == Order::State::in_order && !stamp.empty() && not_after(stamp, second)});
   };
   const std::string committed = stated("commitment"), sealed = stated("ledger");
   order("key committed", committed, "key in force", from.commitment.not_before,
-        "the key was fixed before any text was marked with it");
+        "the key was fixed before any text was marked with it", "commitment");
   order("key committed", committed, "suspect released", from.suspect.released,
-        "the key was not chosen to fit the suspect");
+        "the key was not chosen to fit the suspect", "commitment");
   order("key in force", from.commitment.not_before, "suspect released", from.suspect.released,
         "marked text existed while the suspect could be trained");
   if (!from.plan.ledger.empty())
     order("ledger sealed", sealed, "suspect released", from.suspect.released,
-          "the record of issued text was not written to fit the suspect");
+          "the record of issued text was not written to fit the suspect", "ledger");
   order("plan dated", from.plan.date, "first query", from.transcript.started,
-        "nothing about the test was chosen after answers were seen");
+        "nothing about the test was chosen after answers were seen", "plan");
   order("plan signed", stated("plan"), "first query", from.transcript.started,
-        "the same, by the auditor's signed word");
+        "the same, by the auditor's signed word", "plan");
   order("last query", from.transcript.ended, "verdict", from.verdict.date,
         "the transcript was complete before the key was used on it");
   order("transcript signed", stated("transcript"), "verdict", from.verdict.date,
-        "the transcript was sealed before the key was used on it");
+        "the transcript was sealed before the key was used on it", "transcript");
   return rows;
 }
 

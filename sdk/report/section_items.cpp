@@ -31,6 +31,7 @@ std::string described(std::string_view path) {
   for (const Described& file : kFiles)
     if (file.path == path) return std::string(file.what);
   if (path.starts_with("statements/")) return "signed statement";
+  if (path.starts_with("stamps/")) return "time stamp of a third party";
   if (path.starts_with("trust/")) return "public key";
   return "other";
 }
@@ -80,8 +81,8 @@ Html section_items(const Case& from) {
                     {"Date of signing", Align::key},
                     {"Key of the signer (SHA-256 of its public key)"}},
                    "keep");
-  static constexpr std::array<std::string_view, 5> kObjects{"commitment", "ledger", "plan", "transcript", "verdict"};
-  for (const std::string_view object : kObjects) {
+  static constexpr std::array<std::string_view, 5> kNames{"commitment", "ledger", "plan", "transcript", "verdict"};
+  for (const std::string_view object : kNames) {
     const Statement* statement = from.statement(object);
     if (statement == nullptr && object == "ledger" && from.plan.ledger.empty()) continue;
     if (statement == nullptr) {
@@ -90,12 +91,18 @@ Html section_items(const Case& from) {
     }
     statements.row({object, statement->signer, words::day(statement->date), digest(statement->key_id)});
   }
-  Table order("Order of events. The test is valid only if these hold; dates are the word of those who signed.",
+  Table stamps("Time stamps of third parties (RFC 3161): each says that a signed statement existed. They check by the certificates in them; whether those authorities are to be trusted "
+               "is for the reader to decide (section 9).",
+               {{"Object", Align::key}, {"Existed not later than", Align::key}, {"Authority, as its certificate names it"}}, "keep");
+  for (const Stamp& stamp : from.stamps) stamps.row({stamp.object, words::day(stamp.time), stamp.authority});
+  Table order(from.stamps.empty() ? "Order of events. The test is valid only if these hold; dates are the word of those who signed."
+                                  : "Order of events. The test is valid only if these hold; dates are the word of those who signed, but where a time stamp shows that the earlier event was.",
               {{"Earlier", Align::key}, {"Later", Align::key}, {"State", Align::key}, {"Why it matters"}}, "keep");
   for (const Order& row : order_of_events(from)) {
     const bool broken = row.state == Order::State::broken;
     order.row({row.earlier, row.later,
-               row.state == Order::State::in_order ? "in order"
+               row.stamped                         ? "in order, stamped"
+               : row.state == Order::State::in_order ? "in order"
                : broken                            ? "NOT in order"
                                                    : "not dated",
                row.why},
@@ -124,7 +131,7 @@ Html section_items(const Case& from) {
                 "the verdict from the raw answers."),
               el("figure", {}, timeline_svg(line),
                  el("figcaption", {}, em("Figure 1. "), "Order of events. An open circle has no date in the bag.")),
-              order.html(), files.html(), statements.html(), p(words::independence(from)));
+              order.html(), files.html(), statements.html(), from.stamps.empty() ? Html() : stamps.html(), p(words::independence(from)));
 }
 
 Html section_plan(const Case& from) {

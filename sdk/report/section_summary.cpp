@@ -13,7 +13,10 @@ std::string or_not_stated(const std::string& text) { return text.empty() ? std::
 
 std::string stated_day(const Case& from, std::string_view object) {
   const Statement* statement = from.statement(object);
-  return statement == nullptr ? std::string(words::kNotSigned) : words::day(statement->date);
+  if (statement == nullptr) return std::string(words::kNotSigned);
+  const std::string stamp = from.stamped(object), day = words::day(statement->date);
+  if (stamp.empty()) return day;
+  return stamp.substr(0, 10) == statement->date.substr(0, 10) ? day + ", stamped" : day + ", stamped " + words::day(stamp.substr(0, 10));
 }
 
 Html dates(const Case& from) {

@@ -294,10 +294,22 @@ std::vector<std::string> silent_reasons() {
           "too few tokens were collected for an influence of that strength."};
 }
 
+namespace {
+/// What is known of the dates, and from whom.
+std::string dates_rest_on(const Case& from) {
+  std::string without;
+  for (const Statement& statement : from.statements)
+    if (statement.object != "verdict" && from.stamped(statement.object).empty()) without += (without.empty() ? "" : ", ") + statement.object;
+  if (from.stamps.empty()) return "Dates are the word of those who signed: no time stamp of a third party is in the bag.";
+  return (without.empty() ? "Time stamps show when each statement existed at the latest; "
+                          : "Time stamps show when a statement existed at the latest, but not for " + without + ", whose dates are the word of those who signed; ") +
+         std::string("those of the first and the last query are the auditor’s word. Whether the authorities can be trusted, and their certificates had not been revoked, is not known to this report.");
+}
+}  // namespace
+
 std::vector<std::string> limitations(const Case& from) {
   std::vector<std::string> items;
-  items.push_back(
-      "Dates are the word of those who signed: no third party’s time stamp is part of this version of the evidence.");
+  items.push_back(dates_rest_on(from));
   if (undated(from))
     items.push_back(
         "No release date of the suspect is stated. That the key was committed before the suspect was trained must be "

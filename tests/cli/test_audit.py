@@ -224,7 +224,7 @@ class Verification(Audits):
         self.assertEqual((done.code, done.json["state"]), (1, "valid-but-untrusted"))
         self.run_fails(3, "verify", self.base / "guilty/bag", "--trust", self.dir / "none.pem", words="none.pem")
         (self.dir / "empty.pem").write_text("")
-        self.run_fails(2, "verify", self.base / "guilty/bag", *roles["provider"], "--trust", f"auditor={self.dir / 'empty.pem'}", words=f"{self.dir / 'empty.pem'}: not a public key")
+        self.run_fails(3, "verify", self.base / "guilty/bag", *roles["provider"], "--trust", f"auditor={self.dir / 'empty.pem'}", words=f"{self.dir / 'empty.pem'}: not a public key")
 
     def test_flipped_bits(self):
         bag = self.copied() / "bag"

@@ -12,6 +12,7 @@ import argparse
 import base64
 import binascii
 import datetime
+import functools
 import hashlib
 import hmac
 import itertools
@@ -1264,9 +1265,11 @@ BUILDS_ON = {"commitment": [], "ledger": ["commitment"], "plan": ["commitment", 
 FILE_OF = {name: name + (".jsonl" if name in ("ledger", "prompts") else ".json")
            for name in ("commitment", "ledger", "plan", "transcript", "verdict", "opening", "prompts", "suspect")}
 EVIDENCE = ("commitment", "opening", "suspect", "plan", "prompts", "ledger", "transcript")  # everything that a verdict is computed from
-OF_C1, OF_LEDGER = {"prompts.jsonl", "transcript/c1.jsonl"}, {"ledger.jsonl", "transcript/issued.jsonl", "statements/ledger.dsse.json"}
+STAMPS = {name: [f"stamps/{name}-{slot}.tsr" for slot in (1, 2)] for name in ROLES}
+OPTIONAL = {path for paths in STAMPS.values() for path in paths}
+OF_C1, OF_LEDGER = {"prompts.jsonl", "transcript/c1.jsonl"}, {"ledger.jsonl", "transcript/issued.jsonl", "statements/ledger.dsse.json", *STAMPS["ledger"]}
 PAYLOAD = sorted(set(FILE_OF.values()) | OF_C1 | OF_LEDGER | {f"statements/{name}.dsse.json" for name in ROLES}
-                 | {"trust/provider.pem", "trust/auditor.pem"})
+                 | OPTIONAL | {"trust/provider.pem", "trust/auditor.pem"})
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
@@ -1356,11 +1359,90 @@ def prompt_order(plan_digest, count):
     return sorted(range(count), key=lambda i: hashlib.sha256(s + i.to_bytes(4, "big")).digest()), s
 
 
+def der_values(data):
+    """The DER values that follow each other in `data`: [(tag, content)]."""
+    out = []
+    while data:
+        need(len(data) >= 2, "not DER")
+        tag, size, at = data[0], data[1], 2
+        if size >= 128:
+            at += size - 128
+            need(129 <= size <= 132 and len(data) >= at, "not DER")
+            size = int.from_bytes(data[2:at], "big")
+        need(len(data) >= at + size, "not DER")
+        out.append((tag, data[at:at + size]))
+        data = data[at + size:]
+    return out
+
+
+def der_at(values, index, tag):
+    need(index < len(values) and values[index][0] == tag, "another form of time stamp")
+    return values[index][1]
+
+
+class Stamp:
+    """A TimeStampResp taken apart: imprint (algorithm, digest), time (evidence.md) and generated (genTime, seconds)."""
+
+    SIGNED, TOKEN, SHA256 = (bytes.fromhex(text) for text in ("2a864886f70d010702", "2a864886f70d0109100104", "608648016503040201"))
+
+    def __init__(self, data):
+        need(len(data) <= 2 ** 20, "too long")
+        outer = der_values(data)
+        need(len(outer) == 1, "more than one value")
+        reply = der_values(der_at(outer, 0, 0x30))
+        need(der_at(der_values(der_at(reply, 0, 0x30)), 0, 0x02) in (b"\0", b"\1"), "not granted")
+        content = der_values(der_at(reply, 1, 0x30))
+        need(der_at(content, 0, 0x06) == self.SIGNED, "not signed data")
+        signed = der_values(der_at(der_values(der_at(content, 1, 0xA0)), 0, 0x30))
+        inner = der_values(der_at(signed, 2, 0x30))
+        need(der_at(inner, 0, 0x06) == self.TOKEN, "no token")
+        info = der_values(der_at(der_values(der_at(der_values(der_at(inner, 1, 0xA0)), 0, 0x04)), 0, 0x30))
+        need(der_at(info, 0, 0x02) == b"\1", "another version")
+        imprint = der_values(der_at(info, 2, 0x30))
+        self.imprint = der_at(der_values(der_at(imprint, 0, 0x30)), 0, 0x06), der_at(imprint, 1, 0x04)
+        need(any(tag == 0xA0 for tag, _ in signed), "no certificate")
+        text = der_at(info, 4, 0x18).decode("ascii", "replace")
+        need(re.fullmatch(r"\d{14}(\.\d+)?Z", text, re.ASCII), "another form of time")
+        try:
+            at = datetime.datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=datetime.timezone.utc)
+        except ValueError:
+            raise Bad("no such time") from None
+        self.generated = int(at.timestamp())
+        late = Decimal("0" + text[14:-1]) if text[14:-1] else Decimal(0)
+        if len(info) > 5 and info[5][0] == 0x30:
+            units = {0x02: (Decimal(1), 0, 86400), 0x80: (Decimal("0.001"), 1, 999), 0x81: (Decimal("0.000001"), 1, 999)}
+            for tag, value in der_values(info[5][1]):
+                unit, low, high = units[tag]
+                amount = int.from_bytes(value, "big", signed=True)
+                need(low <= amount <= high, "accuracy out of range")
+                late += unit * amount
+        self.time = (at + datetime.timedelta(seconds=math.ceil(late))).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def about(self, data):
+        return self.imprint == (self.SHA256, hashlib.sha256(data).digest())
+
+
+@functools.lru_cache(maxsize=None)  # a test verifies the same stamps again and again, and openssl is a process each time
+def stamp_checks(data, generated, message, roots=None):
+    """Whether openssl finds a stamp signed by a certificate that leads to `roots` (PEM); without, by the one that it carries."""
+    with tempfile.TemporaryDirectory() as folder:
+        def run(*words):
+            return subprocess.run(["openssl", *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+        for name, content in (("reply", data), ("message", message), ("roots", roots or b"")):
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(content)
+        if roots is None:
+            run("ts", "-reply", "-in", "reply", "-token_out", "-out", "token")
+            run("pkcs7", "-inform", "DER", "-in", "token", "-print_certs", "-out", "roots")
+        return run("ts", "-verify", "-in", "reply", "-data", "message", "-CAfile", "roots", "-partial_chain", "-auth_level", "2", "-attime", str(generated)).returncode == 0
+
+
 class Verification:
     """All checks of a bag. `codes` has (code, level, detail) of every check that was made."""
 
-    def __init__(self, folder, trust=()):
-        self.codes, self.files, self.parsed, self.dates, self.keys = [], {}, {}, {}, {}
+    def __init__(self, folder, trust=(), authorities=()):
+        self.codes, self.files, self.parsed, self.dates, self.keys, self.stamped = [], {}, {}, {}, {}, {}
+        self.authorities = list(authorities)
         self.trust = [public_key(pem)[1] for pem in trust]
         self.walk(folder)
         self.raw = {path[5:]: data for path, data in self.files.items() if path.startswith("data/")}
@@ -1368,10 +1450,12 @@ class Verification:
             self.objects()
             self.bindings()
             self.statements()
+            self.time_stamps()
             self.order_of_dates()
+            self.stamped_dates()
             self.recompute()
         levels = {level for _, level, _ in self.codes}
-        untrusted = any(code == "trust.untrusted" for code, _, _ in self.codes)
+        untrusted = any(code in ("trust.untrusted", "trust.unstamped") for code, _, _ in self.codes)
         self.state = "invalid" if "fail" in levels else "valid-but-untrusted" if untrusted else "valid"
 
     def fail(self, code, detail=""):
@@ -1435,7 +1519,7 @@ class Verification:
         for path in PAYLOAD:
             optional = path in OF_C1 | OF_LEDGER
             used = not optional if plan is None else not (path in OF_C1 and not uses_c1(plan) or path in OF_LEDGER and not uses_ledger(plan))
-            if used and path not in self.raw:
+            if used and path not in OPTIONAL and path not in self.raw:
                 self.fail(f"statement.{path[11:-10]}.missing" if path.startswith("statements/") else "bag.missing-file", path)
             if plan is not None and not used and path in self.raw:
                 self.fail("bag.extra-file", path)
@@ -1549,6 +1633,41 @@ class Verification:
                     self.expect(True, "trust." + role)
                 else:
                     self.note("trust.untrusted", role)
+
+    # ---- time stamps
+    def time_stamps(self):
+        for name, paths in STAMPS.items():
+            message, good = self.raw.get(f"statements/{name}.dsse.json", b""), []
+            for path in (path for path in paths if path in self.raw):
+                data, code = self.raw[path], f"stamp.{name}."
+                try:
+                    stamp = Stamp(data)
+                except Bad as error:
+                    self.fail(code + "parse", str(error))
+                    continue
+                about = stamp.about(message)
+                signed = not about or stamp_checks(data, stamp.generated, message)  # openssl looks at both at once
+                self.expect(about, code + "imprint")
+                self.expect(signed, code + "signature")
+                if about and signed and (not self.authorities or any(stamp_checks(data, stamp.generated, message, roots) for roots in self.authorities)):
+                    good.append(stamp.time)
+            if good:
+                self.stamped[name] = min(good)
+        if self.authorities:
+            missing = [name for name in self.dates if name != "verdict" and name not in self.stamped]
+            self.note("trust.unstamped", ", ".join(missing)) if missing else self.expect(True, "trust.stamps")
+        elif self.stamped:
+            self.note("trust.stamps-unpinned")
+
+    def stamped_dates(self):
+        p, d, s = self.parsed, self.dates, self.stamped
+        released = p.get("suspect", {}).get("released", "")
+        until = {"commitment": released and released + "T23:59:59Z", "ledger": released and released + "T23:59:59Z", "plan": p.get("transcript", {}).get("started", ""),
+                 "transcript": p.get("verdict", {}).get("date", "")}
+        good = s and all(d.get(name, "") <= time for name, time in s.items()) and all(name in s and s[name] <= time for name, time in until.items() if time and name in d)
+        self.expect(True, "dates.stamped") if good else self.note("dates.stamped")
+        if "commitment" in d and "commitment" in p:
+            self.expect(True, "dates.commitment") if d["commitment"][:10] <= p["commitment"]["notBefore"] else self.note("dates.commitment")
 
     def order_of_dates(self):
         p, d = self.parsed, self.dates

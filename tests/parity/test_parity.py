@@ -15,6 +15,9 @@ import unittest
 import bags
 import second_verifier as sv
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+import authority
+
 HEIRMARK = os.environ.get("HEIRMARK", "")
 PROFILES = list(sv.PROFILES)
 SUSPECT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cli/suspect.py")
@@ -229,11 +232,11 @@ class Bags(Folder):
         super().setUpClass()
         cls.bags = example_bags(cls.folder)
 
-    def compare(self, folder, trust=(), what=""):
+    def compare(self, folder, trust=(), what="", authorities=()):
         """Both verifiers say the same of a bag: state, the result of every check, and what they repeat of it."""
-        options = [word for path in trust for word in ("--trust", path)]
+        options = [word for path in trust for word in ("--trust", path)] + [word for path in authorities for word in ("--trust-authority", path)]
         got = json.loads(command("verify", folder, "--json", *options, status=(0, 1)))
-        expected = sv.Verification(folder, [sv.read_file(path) for path in trust]).report()
+        expected = sv.Verification(folder, [sv.read_file(path) for path in trust], [sv.read_file(path) for path in authorities]).report()
         codes = [{(c["code"], c["level"]) for c in report["codes"]} for report in (got, expected)]
         self.assertEqual(codes[0], codes[1], what)
         for name in ("state", "planId", "outcome", "log10_p", "log10_e"):
@@ -317,6 +320,40 @@ class Bags(Folder):
             os.symlink(target, os.path.join(folder, path))
         os.mkdir(os.path.join(folder, "data/empty"))
         self.assertEqual(self.compare(folder)["state"], "invalid")
+
+
+    def test_stamps(self):
+        """Time stamps of two authorities: right, late, early, of other bytes, torn, at every statement or at some."""
+        raw, number = self.bags["all"], 0
+        one, two = (authority.Authority(self.path(name), name) for name in ("one", "two"))
+
+        def stamp(name, time, by=one, slot=1, of=None):
+            return {f"stamps/{name}-{slot}.tsr": by.stamp_bytes(raw[f"statements/{of or name}.dsse.json"], time)}
+        times = {name: bags.DATES[name].replace("-", "").replace(":", "").replace("T", "") for name in sv.ROLES}
+        full = {path: data for name in sv.ROLES for path, data in stamp(name, times[name]).items()}
+        first = full["stamps/plan-1.tsr"]
+        cases = {
+            "all": (full, "valid"), "none": ({}, "valid-but-untrusted"), "one": (stamp("plan", times["plan"]), "valid-but-untrusted"),
+            "no verdict": ({path: data for path, data in full.items() if "verdict" not in path}, "valid"),
+            "other authority": (full | stamp("plan", times["plan"], two), "valid-but-untrusted"),
+            "both": (full | stamp("plan", "20200101000001Z", two, 2), "valid"), "late plan": (full | stamp("plan", "20270101000000Z"), "valid"),
+            "early plan": (full | stamp("plan", "20261210095959Z"), "valid"), "fraction": (full | stamp("plan", times["plan"][:-1] + ".001Z"), "valid"),
+            "late ledger": (full | stamp("ledger", "20290101000000Z"), "valid"), "earlier in slot 2": (full | stamp("plan", "20290101000000Z") | stamp("plan", times["plan"], slot=2), "valid"),
+            "other bytes": (full | stamp("plan", times["plan"], of="verdict"), "invalid"), "before the certificate": (full | stamp("plan", "20190101000000Z"), "invalid"),
+            "no time": (full | stamp("plan", "20261310095959Z"), "invalid"), "zone": (full | stamp("plan", "20261210100000+0000"), "invalid"),
+            "empty": (full | {"stamps/plan-1.tsr": b""}, "invalid"), "torn": (full | {"stamps/plan-1.tsr": first[:-1]}, "invalid"),
+            "more": (full | {"stamps/plan-1.tsr": first + b"0"}, "invalid"), "another's signature": (full | {"stamps/plan-1.tsr": first[:-8] + bytes(8)}, "invalid"),
+            "third": (full | {"stamps/plan-3.tsr": first}, "invalid")}
+        for what, (stamps, state) in cases.items():
+            folder = bags.write_bag(self.path(f"stamped-{number}"), raw | stamps)
+            number += 1
+            got = self.compare(folder, what=what, authorities=[one.root])
+            self.assertEqual(got["state"], state, what)
+            got = self.compare(folder, what=what)
+            self.assertEqual(got["state"], "invalid" if state == "invalid" else "valid", what)
+            self.compare(folder, what=what, authorities=[two.root, one.root])
+        without = {path: data for path, data in raw.items() if path != "statements/ledger.dsse.json"} | full
+        self.assertEqual(self.compare(bags.write_bag(self.path("unsigned"), without))["state"], "invalid")
 
 
 class Audit(Folder):

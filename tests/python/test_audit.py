@@ -1,12 +1,15 @@
 """An audit from Python, with a guilty suspect: plan, run, verdict, bag; and the command's view of the same folder."""
 import hashlib
 import json
+import pathlib
 import shutil
 import sys
 
 import pytest
 
 import heirmark
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from authority import Authority
 from conftest import KEY, PASSPHRASE
 from support import ROOT, command
 
@@ -107,3 +110,45 @@ def test_refused(key, case, tmp_path):
         heirmark.Plan.from_bytes(plan.to_bytes() + b"\n")
     with pytest.raises(heirmark.Error):
         heirmark.verify_bag(tmp_path / "none")
+
+
+def test_stamps(key, tmp_path):
+    authority, stranger = Authority(tmp_path / "one"), Authority(tmp_path / "two")
+    public = tmp_path / "public"
+    public.mkdir()
+    (public / "commitment.json").write_bytes(key.store.commitment(KEY).to_bytes())
+    heirmark.sign_object(public, "commitment", key.store, "provider")
+    statement = (public / "statements/commitment.dsse.json").read_bytes()
+    request = heirmark.make_stamp_request(statement)
+    reply = authority.answer(request, "20261101120000.25Z")
+    with pytest.raises(heirmark.EvidenceError, match="answers another request"):
+        heirmark.add_stamp(public, "commitment", 1, reply, heirmark.make_stamp_request(statement))
+    with pytest.raises(heirmark.BadInputError):
+        heirmark.add_stamp(public, "commitment", 1, b"<html>")
+    with pytest.raises(heirmark.UsageError):
+        heirmark.add_stamp(public, "opening", 1, reply)
+    assert heirmark.add_stamp(public, "commitment", 1, reply, request) == ("2026-11-01T12:00:01Z", "CN=Test Authority")
+    assert (public / "stamps/commitment-1.tsr").read_bytes() == reply
+    with pytest.raises(heirmark.UsageError, match="is not replaced"):
+        heirmark.add_stamp(public, "commitment", 1, reply)
+
+    command("audit", "suspect", "-o", tmp_path / "suspect.json", "--", sys.executable, ROOT / "tests/cli/suspect.py", VOCAB)
+    (tmp_path / "prompts.jsonl").write_text('{"tokens":[1,2]}\n')
+    folder = tmp_path / "case"
+    heirmark.make_plan(folder, commitment=public / "commitment.json", suspect=tmp_path / "suspect.json", prompts=tmp_path / "prompts.jsonl", commitment_statement=public / "statements/commitment.dsse.json",
+                       provider_key=public / "trust/provider.pem", stamps=[public / "stamps/commitment-1.tsr"], controls=1, channels=[heirmark.ChannelPlan("c1", weight=1_000_000, texts=4, tokens_per_text=8, decoys=7)])
+    assert (folder / "stamps/commitment-1.tsr").read_bytes() == reply
+    heirmark.sign_object(folder, "plan", key.store, "auditor")
+    heirmark.run_audit(folder)
+    heirmark.sign_object(folder, "transcript", key.store, "auditor")
+    heirmark.write_verdict(folder, key.opening_file)
+    heirmark.sign_object(folder, "verdict", key.store, "auditor")
+    for name in ("plan", "transcript"):
+        request = heirmark.make_stamp_request((folder / f"statements/{name}.dsse.json").read_bytes())
+        heirmark.add_stamp(folder, name, 2, authority.answer(request, "20400101000000Z"), request)
+    heirmark.make_bag(folder)
+    assert heirmark.verify_bag(folder / "bag").state == "valid"
+    assert heirmark.verify_bag(folder / "bag", stamp_roots=[authority.root.read_text()]).state == "valid"
+    assert heirmark.verify_bag(folder / "bag", stamp_roots=[stranger.root.read_text()]).state == "valid-but-untrusted"
+    with pytest.raises(heirmark.BadInputError):
+        heirmark.verify_bag(folder / "bag", stamp_roots=["no certificate"])

@@ -165,8 +165,8 @@ Result<std::vector<ChannelPlan>> channels_of(const PlanArguments& arguments) {
   return channels;
 }
 
-/// What the provider signed lies beside the commitment, as `key commit` and `key sign-ledger` leave it.
-fs::path beside(const PlanArguments& arguments, const char* file) {
+/// What the provider signed lies beside the commitment, as `key commit`, `key sign-ledger` and `stamp` leave it.
+fs::path beside(const PlanArguments& arguments, const std::string& file) {
   const fs::path folder = arguments.statements.empty() ? fs::path(arguments.commitment).parent_path() : fs::path(arguments.statements);
   std::error_code error;
   const fs::path path = folder / file;
@@ -185,6 +185,9 @@ Result<int> run_plan(const PlanArguments& arguments) {
   request.commitment_statement = beside(arguments, "statements/commitment.dsse.json");
   if (!arguments.ledger.empty()) request.ledger_statement = beside(arguments, "statements/ledger.dsse.json");
   request.provider_key = beside(arguments, "trust/provider.pem");
+  for (const Object object : {Object::commitment, Object::ledger})
+    for (unsigned slot = 1; slot <= kStampSlots && (object == Object::commitment || !arguments.ledger.empty()); ++slot)
+      if (const fs::path stamp = beside(arguments, stamp_file(object, slot)); !stamp.empty()) request.stamps.push_back(stamp);
   const auto alpha = decimal_alpha(arguments.alpha);
   if (!alpha) return alpha.error();
   request.alpha = *alpha;

@@ -1,7 +1,6 @@
 // audit verdict: the answer sentence; writes verdict.json, statements, bag and report.
 #include <heirmark/audit.hpp>
 #include <heirmark/evidence.hpp>
-#include <heirmark/report.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -175,13 +174,8 @@ Result<int> run_verdict(const VerdictArguments& arguments) {
   progress.clear();
   if (!verdict) return verdict.error().code == ErrorCode::stopped ? stopped_error("the same command starts again") : verdict.error();
   if (auto done = sign_object(folder, Object::verdict, now(), *signer); !done) return done.error();
-  if (auto done = make_bag(folder); !done) return done.error();
+  if (auto done = pack(folder); !done) return done.error();
   const std::string bag = (folder / "bag").string(), report = (folder / "report.html").string();
-  // Nobody is told a verdict that `verify` would call invalid.
-  VerifyOptions packed;
-  packed.recompute = false;
-  if (auto good = sound(bag, verify_bag(bag, packed)); !good) return good.error();
-  if (auto done = write_report(bag, report); !done) return done.error();
   if (arguments.json) print_json(*verdict, *plan, suspect->name, report, bag);
   else print_summary(*verdict, *plan, suspect->name, report);
   if (arguments.explain && !arguments.json) print_explanation(*verdict, *plan);

@@ -15,6 +15,7 @@ void add_audit_plan(Command& audit);
 void add_audit_run(Command& audit);
 void add_audit_verdict(Command& audit);
 void add_report(Command& root);
+void add_stamp_commands(Command& stamp);
 void add_verify(Command& root);
 void add_bench(Command& root);
 void add_help(Command& root);

@@ -208,8 +208,8 @@ struct HttpClient::Impl {
     const std::string length = std::to_string(request.body.size());
     const std::string_view key = options.key ? options.key->expose_secret() : std::string_view();
     Bytes bytes(512 + request.path.size() + url.host.size() + key.size() + request.body.size());
-    bytes << "POST " << request.path << " HTTP/1.1\r\nHost: " << url.authority() << "\r\nUser-Agent: heirmark/" HEIRMARK_VERSION "\r\nAccept: application/json\r\n"
-          << "Connection: close\r\nContent-Type: application/json\r\nContent-Length: " << length << "\r\n";
+    bytes << "POST " << request.path << " HTTP/1.1\r\nHost: " << url.authority() << "\r\nUser-Agent: heirmark/" HEIRMARK_VERSION "\r\nAccept: " << request.accept << "\r\n"
+          << "Connection: close\r\nContent-Type: " << request.type << "\r\nContent-Length: " << length << "\r\n";
     if (!key.empty()) bytes << "Authorization: Bearer " << key << "\r\n";
     bytes << "\r\n" << request.body;
     if (!url.tls) {

@@ -31,7 +31,8 @@ struct HttpUrl {
 
 struct HttpRequest {
   std::string path;  ///< from the server's root, with its slash
-  std::string body;  ///< JSON
+  std::string body;
+  std::string type = "application/json", accept = "application/json";
 };
 struct HttpAnswer {
   unsigned status = 0;

@@ -28,6 +28,8 @@ void add_commands(Command& root) {
   add_audit_plan(audit);
   add_audit_run(audit);
   add_audit_verdict(audit);
+  Command& stamp = root.add("stamp", "have what was signed stamped by time-stamping authorities");
+  add_stamp_commands(stamp);
   add_doctor(root);
   add_report(root);
   add_verify(root);

@@ -16,7 +16,7 @@ namespace heirmark::cli {
 namespace {
 struct VerifyArguments {
   std::string bag, require, device = "cpu";
-  std::vector<std::string> trust;
+  std::vector<std::string> trust, authorities;
   std::uint64_t threads = 0;
   bool json = false, explain = false;
 };
@@ -91,6 +91,11 @@ Result<int> run_verify(const VerifyArguments& arguments) {
     if (!pem) return pem.error();
     options.trust_roots.emplace_back(*std::move(pem), role, path);
   }
+  for (const std::string& path : arguments.authorities) {
+    auto pem = read_file(path);
+    if (!pem) return pem.error();
+    options.stamp_roots.push_back({*std::move(pem), path});
+  }
   options.threads = static_cast<unsigned>(arguments.threads != 0 ? arguments.threads : std::max(1u, std::thread::hardware_concurrency()));
   tell("reading " + arguments.bag + " and computing its verdict again");
   Progress progress("verify");
@@ -112,12 +117,13 @@ void add_verify(Command& root) {
   Command& verify = root.add("verify", "recompute a bag: digests, signatures, bindings, the statistic");
   verify.argument("BAG", arguments->bag, "folder of a bag");
   verify.texts("--trust", "[ROLE=]PEM", arguments->trust, "public key that you trust, as provider= or auditor= alone; again for more");
+  verify.texts("--trust-authority", "PEM", arguments->authorities, "certificates whose time stamps you trust; what is signed before the verdict then needs one");
   verify.choice("--require", {"supports", "inconclusive", "does-not-support"}, arguments->require, "exit 7 on a valid bag with another outcome");
   add_device_option(verify, arguments->device);
   verify.whole("--threads", "N", arguments->threads, 1, 1024, "[one for each core]");
   verify.flag("--explain", arguments->explain, "print the formulas, the counts and the nulls");
   verify.flag("--json", arguments->json, "one JSON object with state and codes");
-  verify.note("Exit status 0 if the bag is valid, 1 if it is invalid or, with --trust, signed by others. -v lists every check.");
+  verify.note("Exit status 0 if the bag is valid, 1 if it is invalid or, with --trust, signed or stamped by others. -v lists every check.");
   verify.example("heirmark verify case-17/bag --trust provider=provider.pem --trust auditor=auditor.pem");
   verify.run([arguments] { return run_verify(*arguments); });
 }

@@ -109,7 +109,8 @@ void bind_plan(nb::module_& module) {
       "make_plan",
       [](const std::filesystem::path& folder, const std::filesystem::path& commitment, const std::filesystem::path& suspect, const std::optional<std::filesystem::path>& prompts,
          const std::optional<std::filesystem::path>& ledger, const std::optional<std::filesystem::path>& commitment_statement,
-         const std::optional<std::filesystem::path>& ledger_statement, const std::optional<std::filesystem::path>& provider_key, std::string alpha, std::uint64_t attempt,
+         const std::optional<std::filesystem::path>& ledger_statement, const std::optional<std::filesystem::path>& provider_key,
+         const std::vector<std::filesystem::path>& stamps, std::string alpha, std::uint64_t attempt,
          std::uint64_t multiplicity, std::string h1, std::string h2, nb::handle channels, std::optional<std::uint64_t> fit_responses, std::uint32_t controls,
          std::optional<std::string> date) {
         PlanRequest request;
@@ -120,6 +121,7 @@ void bind_plan(nb::module_& module) {
         request.commitment_statement = commitment_statement.value_or("");
         request.ledger_statement = ledger_statement.value_or("");
         request.provider_key = provider_key.value_or("");
+        request.stamps = stamps;
         request.date = date ? *date : now();
         request.alpha = std::move(alpha);
         request.attempt = attempt;
@@ -132,14 +134,14 @@ void bind_plan(nb::module_& module) {
         return unlocked([&] { return take(make_plan(request, folder)); });
       },
       "folder"_a, nb::kw_only(), "commitment"_a, "suspect"_a, "prompts"_a = nb::none(), "ledger"_a = nb::none(), "commitment_statement"_a = nb::none(),
-      "ledger_statement"_a = nb::none(), "provider_key"_a = nb::none(), "alpha"_a = "0.000001", "attempt"_a = 1, "multiplicity"_a = 0, "h1"_a = "", "h2"_a = "",
+      "ledger_statement"_a = nb::none(), "provider_key"_a = nb::none(), "stamps"_a = std::vector<std::filesystem::path>{}, "alpha"_a = "0.000001", "attempt"_a = 1, "multiplicity"_a = 0, "h1"_a = "", "h2"_a = "",
       "channels"_a = nb::none(), "fit_responses"_a = nb::none(), "controls"_a = 4, "date"_a = nb::none(),
       nb::sig("def make_plan(folder: str | os.PathLike, *, commitment: str | os.PathLike, suspect: str | os.PathLike, prompts: str | os.PathLike | None = None, ledger: str | "
               "os.PathLike | None = None, commitment_statement: str | os.PathLike | None = None, ledger_statement: str | os.PathLike | None = None, provider_key: str | os.PathLike | "
-              "None = None, alpha: str = '0.000001', attempt: int = 1, multiplicity: int = 0, h1: str = '', h2: str = '', channels: collections.abc.Iterable[ChannelPlan] | None = None, "
+              "None = None, stamps: collections.abc.Sequence[str | os.PathLike] = [], alpha: str = '0.000001', attempt: int = 1, multiplicity: int = 0, h1: str = '', h2: str = '', channels: collections.abc.Iterable[ChannelPlan] | None = None, "
               "fit_responses: int | None = None, controls: int = 4, date: str | None = None) -> Plan"),
       "Checks everything that a run will need and writes the folder of a case, which must not exist or be empty.\n\n"
-      "prompts: a token file, needed by c1. ledger: needed by c2 and c3. alpha: a decimal string. multiplicity: 0 is as `attempt`. channels: by default those that the files allow. date: "
+      "prompts: a token file, needed by c1. ledger: needed by c2 and c3. stamps: time stamps of the provider's statements, under the names that add_stamp gave them. alpha: a decimal string. multiplicity: 0 is as `attempt`. channels: by default those that the files allow. date: "
       "YYYY-MM-DDThh:mm:ssZ, by default now. BadInputError names file and line.");
 }
 
@@ -199,6 +201,12 @@ void bind_verdict(nb::module_& module) {
       "Computes the verdict of a case's folder, puts the opening into it and writes verdict.json. No byte depends on device or threads.");
 }
 
+Object object_of(const std::string& name) {
+  for (const Object object : kObjects)
+    if (object_name(object) == name) return object;
+  usage("an object is \"commitment\", \"ledger\", \"plan\", \"transcript\" or \"verdict\"");
+}
+
 void bind_evidence(nb::module_& module) {
   nb::class_<Check>(module, "Check", "One thing that was checked.")
       .def_ro("code", &Check::code, "Stable (specs/evidence-codes.md).")
@@ -215,22 +223,25 @@ void bind_evidence(nb::module_& module) {
       .def("__repr__", [](const VerifyReport& self) { return "<heirmark.Verification " + std::string(bag_state_name(self.state)) + ", " + self.outcome + ">"; });
   module.def(
       "verify_bag",
-      [](const std::filesystem::path& bag, const std::vector<std::variant<std::string, std::pair<std::string, std::string>>>& trust_roots, const std::string& device, unsigned threads, nb::object progress) {
+      [](const std::filesystem::path& bag, const std::vector<std::variant<std::string, std::pair<std::string, std::string>>>& trust_roots,
+         const std::vector<std::string>& stamp_roots, const std::string& device, unsigned threads, nb::object progress) {
         Watch watch(std::move(progress));
         VerifyOptions options;
         for (const auto& root : trust_roots) {
           if (const auto* of_role = std::get_if<1>(&root)) options.trust_roots.emplace_back(of_role->second, of_role->first);
           else options.trust_roots.emplace_back(std::get<0>(root));
         }
+        for (const std::string& pem : stamp_roots) options.stamp_roots.push_back({pem, {}});
         options.device = take(parse_device(device));
         options.threads = threads;
         options.progress = watch.share();
         return watch.take(unlocked([&] { return verify_bag(bag, options); }));
       },
-      "bag"_a, nb::kw_only(), "trust_roots"_a = std::vector<std::variant<std::string, std::pair<std::string, std::string>>>{}, "device"_a = "cpu", "threads"_a = 1, "progress"_a = nb::none(),
-      nb::sig("def verify_bag(bag: str | os.PathLike, *, trust_roots: collections.abc.Sequence[str | tuple[str, str]] = [], device: str = 'cpu', threads: int = 1, progress: "
+      "bag"_a, nb::kw_only(), "trust_roots"_a = std::vector<std::variant<std::string, std::pair<std::string, std::string>>>{}, "stamp_roots"_a = std::vector<std::string>{}, "device"_a = "cpu", "threads"_a = 1, "progress"_a = nb::none(),
+      nb::sig("def verify_bag(bag: str | os.PathLike, *, trust_roots: collections.abc.Sequence[str | tuple[str, str]] = [], stamp_roots: collections.abc.Sequence[str] = [], device: str = 'cpu', threads: int = 1, progress: "
               "collections.abc.Callable[[float], object] | None = None) -> Verification"),
-      "Recomputes everything in a bag from raw bytes.\n\ntrust_roots: public keys in PEM that the caller trusts, each alone or as (role, key) with the role provider or auditor. Whatever is wrong with the evidence is in the result; IOFailureError is about "
+      "Recomputes everything in a bag from raw bytes.\n\ntrust_roots: public keys in PEM that the caller trusts, each alone or as (role, key) with the role provider or auditor. stamp_roots: certificates in PEM of time-stamping "
+      "authorities that the caller trusts; with them every statement but the verdict's needs a stamp that they vouch for. Whatever is wrong with the evidence is in the result; IOFailureError is about "
       "reading it, or the device.");
   module.def(
       "check_case",
@@ -247,16 +258,29 @@ void bind_evidence(nb::module_& module) {
   module.def(
       "sign_object",
       [](const std::filesystem::path& folder, const std::string& name, const Keystore& store, const std::string& signer, const std::optional<std::string>& date) {
-        for (const Object object : {Object::commitment, Object::ledger, Object::plan, Object::transcript, Object::verdict}) {
-          if (object_name(object) != name) continue;
-          const SignerInfo info = take(store.signer(signer));
-          return take(sign_object(folder, object, date ? *date : now(),
-                                  {info.public_pem, [&](std::span<const std::uint8_t> message) { return store.sign(signer, message); }}));
-        }
-        usage("an object is \"commitment\", \"ledger\", \"plan\", \"transcript\" or \"verdict\"");
+        const Object object = object_of(name);
+        const SignerInfo info = take(store.signer(signer));
+        return take(sign_object(folder, object, date ? *date : now(),
+                                {info.public_pem, [&](std::span<const std::uint8_t> message) { return store.sign(signer, message); }}));
       },
       "folder"_a, "object"_a, "store"_a, "signer"_a, nb::kw_only(), "date"_a = nb::none(),
       "Signs one object of a case's folder (commitment, ledger, plan, transcript, verdict) with a key of the keystore. EvidenceError: the folder has another key of that role.");
+  module.def(
+      "make_stamp_request",
+      [](const nb::bytes& statement) {
+        const std::string request = take(make_stamp_request({statement.c_str(), statement.size()}));
+        return nb::bytes(request.data(), request.size());
+      },
+      "statement"_a, "The request (TimeStampReq of RFC 3161, DER) to a time-stamping authority for the bytes of a statement's file, with a random nonce. POST it as application/timestamp-query.");
+  module.def(
+      "add_stamp",
+      [](const std::filesystem::path& folder, const std::string& name, unsigned slot, const nb::bytes& reply, const nb::bytes& request) {
+        const TimeStamp stamp = take(add_stamp(folder, object_of(name), slot, {reply.c_str(), reply.size()}, {request.c_str(), request.size()}));
+        return std::pair(stamp.time, stamp.authority);
+      },
+      "folder"_a, "object"_a, "slot"_a, "reply"_a, "request"_a = nb::bytes("", 0), nb::sig("def add_stamp(folder: str | os.PathLike, object: str, slot: int, reply: bytes, request: bytes = b'') -> tuple[str, str]"),
+      "Writes an authority's reply (TimeStampResp, DER) beside the statement of an object in a folder, as stamps/OBJECT-SLOT.tsr; slot is 1 or 2. Returns (time, authority): the statement existed no later than that time, "
+      "says the certificate of that name. EvidenceError: it is about other bytes, answers another request, or is not signed by the certificate in it.");
 }
 }  // namespace
 

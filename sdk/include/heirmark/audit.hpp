@@ -73,6 +73,7 @@ struct PlanRequest {
   std::filesystem::path ledger;    ///< ledger file; needed by c2 and c3, else empty
   /// The provider's statements and public key, made with the commitment and the ledger; empty: not there yet.
   std::filesystem::path commitment_statement, ledger_statement, provider_key;
+  std::vector<std::filesystem::path> stamps;  ///< time stamps of those statements, under the names of stamp_file (evidence.hpp)
   std::string date;                ///< now, YYYY-MM-DDThh:mm:ssZ
   std::string alpha = "0.000001";
   std::uint64_t attempt = 1;

@@ -15,6 +15,7 @@ namespace heirmark {
 
 /// What has a statement, in the order of making.
 enum class Object : std::uint8_t { commitment, ledger, plan, transcript, verdict };
+inline constexpr Object kObjects[] = {Object::commitment, Object::ledger, Object::plan, Object::transcript, Object::verdict};
 [[nodiscard]] std::string_view object_name(Object object) noexcept;  ///< "commitment", ..
 [[nodiscard]] std::string_view object_file(Object object) noexcept;  ///< "commitment.json", "ledger.jsonl", ..
 /// "provider" for commitment and ledger, else "auditor".
@@ -42,8 +43,25 @@ struct Binding { std::string name, digest; };
 [[nodiscard]] Result<void> check_signer(const std::filesystem::path& folder, Object object, const Signer& signer);
 
 /// Signs one object of a case's folder: reads the file and what it builds on, writes statements/NAME.dsse.json and
-/// trust/ROLE.pem, after check_signer.
+/// trust/ROLE.pem, after check_signer. Stamps of a statement that is replaced go with it.
 [[nodiscard]] Result<void> sign_object(const std::filesystem::path& folder, Object object, std::string_view date, const Signer& signer);
+
+/// As many authorities may stamp a statement: slots 1 and 2.
+inline constexpr unsigned kStampSlots = 2;
+/// What the time stamp of a third party says (RFC 3161): the statement existed no later than `time`.
+struct TimeStamp {
+  std::string time;       ///< YYYY-MM-DDThh:mm:ssZ: the authority's time and its accuracy, rounded up to a second
+  std::string authority;  ///< subject of the certificate that signed, as RFC 2253 writes it
+};
+/// The request (TimeStampReq, DER) to an authority for a statement's envelope, with a random nonce.
+[[nodiscard]] Result<std::string> make_stamp_request(std::string_view statement);
+/// Reads an authority's reply (TimeStampResp, DER) about a statement's envelope. `invalid_evidence` if it is about other bytes, answers another request (if one is given), or is not
+/// signed by the certificate in it. Nobody vouches for that certificate: verify_bag does, with certificates of authorities.
+[[nodiscard]] Result<TimeStamp> read_stamp(std::string_view statement, std::string_view reply, std::string_view request = {});
+/// "stamps/plan-1.tsr".
+[[nodiscard]] std::string stamp_file(Object object, unsigned slot);
+/// Writes a reply, after read_stamp, beside the statement in a folder. `usage` if that slot has a stamp already: an early time is evidence, and is not replaced by a later one.
+[[nodiscard]] Result<TimeStamp> add_stamp(const std::filesystem::path& folder, Object object, unsigned slot, std::string_view reply, std::string_view request = {});
 
 /// Packs a case's folder into folder/bag (written under another name first, then renamed; an older bag is replaced). Calls wait for each other.
 [[nodiscard]] Result<void> make_bag(const std::filesystem::path& folder);
@@ -68,8 +86,14 @@ struct TrustRoot {
   std::string name;  ///< what an error calls it, such as its file; "": "a trust root"
   TrustRoot(std::string pem, std::string of = {}, std::string file = {}) : public_pem(std::move(pem)), role(std::move(of)), name(std::move(file)) {}  // NOLINT(google-explicit-constructor): a key is a root
 };
+/// Certificates (PEM, one or more) whose holders the caller trusts to issue, or to name those who issue, time stamps.
+struct StampRoot {
+  std::string pem;
+  std::string name;  ///< what an error calls it, such as its file
+};
 struct VerifyOptions {
   std::vector<TrustRoot> trust_roots;  ///< empty: none were given
+  std::vector<StampRoot> stamp_roots;  ///< empty: none were given. With them every statement but the verdict's needs a stamp that one of them vouches for
   Device device = Device::cpu;           ///< of the sums of C1 when the verdict is recomputed
   unsigned threads = 1;
   std::uint64_t max_object = 1ull << 24;   ///< bytes of a JSON object, statement or key

@@ -103,6 +103,30 @@ TEST_CASE("the order of events is read off the dates") {
   CHECK_THAT(words::answer_note(from), Catch::Contains("Not every date"));
 }
 
+TEST_CASE("a stamp shows the order only where it is not after the later event") {
+  Case from = read(fixture::Bag(Kind::guilty));
+  const auto stamped = [&] {
+    std::vector<std::string> rows;
+    for (const Order& row : order_of_events(from))
+      if (row.stamped) rows.push_back(row.earlier + ", " + row.later);
+    return rows;
+  };
+  using Rows = std::vector<std::string>;
+  CHECK(stamped().empty());
+  CHECK_THAT(words::limitations(from).front(), Catch::Contains("no time stamp of a third party"));
+  const std::string committed = from.statement("commitment")->date, released = from.suspect.released;
+  from.stamps = {{"commitment", "stamps/commitment-1.tsr", released + "T23:59:59Z", "CN=a"}};
+  CHECK(stamped() == Rows{"key committed, suspect released"});  // in force since earlier
+  from.stamps.push_back({"commitment", "stamps/commitment-2.tsr", committed, "CN=b"});
+  CHECK(stamped() == Rows{"key committed, key in force", "key committed, suspect released"});
+  CHECK_THAT(words::limitations(from).front(), Catch::Contains("but not for ledger, plan, transcript"));
+  from.stamps.push_back({"plan", "stamps/plan-1.tsr", "2099-01-01T00:00:00Z", "CN=a"});
+  from.stamps.push_back({"transcript", "stamps/transcript-1.tsr", from.verdict.date, "CN=a"});
+  CHECK(stamped() == Rows{"key committed, key in force", "key committed, suspect released", "transcript signed, verdict"});
+  from.suspect.released = "2020-01-01";  // out of order: no stamp mends it
+  CHECK(stamped() == Rows{"key committed, key in force", "transcript signed, verdict"});
+}
+
 TEST_CASE("words follow validation, not the size of p") {
   const Case guilty = read(fixture::Bag(Kind::guilty)), twin = read(fixture::Bag(Kind::twin)),
              both = read(fixture::Bag(Kind::controls_too));

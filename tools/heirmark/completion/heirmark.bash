@@ -2,7 +2,7 @@
 _heirmark() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} path=heirmark words='' word
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case $path in 'heirmark' | 'heirmark key' | 'heirmark ledger' | 'heirmark audit') ;; *) break ;; esac
+    case $path in 'heirmark' | 'heirmark key' | 'heirmark ledger' | 'heirmark audit' | 'heirmark stamp') ;; *) break ;; esac
     case $word in -*) break ;; *) path="$path $word" ;; esac
   done
   case "$path $previous" in
@@ -24,7 +24,7 @@ _heirmark() {
     return
   fi
   case $path in
-    'heirmark') words='key mark ledger detect audit doctor report verify bench help completion --verbose --quiet --help' ;;
+    'heirmark') words='key mark ledger detect audit stamp doctor report verify bench help completion --verbose --quiet --help' ;;
     'heirmark key') words='new commit sign-ledger list show rotate open export-subkey signer --help' ;;
     'heirmark key new') words='--epoch --profile --family-size --purpose --not-before --not-after --json --keystore --passphrase-fd --help' ;;
     'heirmark key commit') words='--output --signer --no-sign --keystore --passphrase-fd --help' ;;
@@ -50,9 +50,13 @@ _heirmark() {
     'heirmark audit plan') words='--commitment --suspect --output --prompts --ledger --channel --alpha --attempt --multiplicity --texts --tokens --decoys --count-rule --samples --top --fit --controls --signer --keystore --passphrase-fd --help' ;;
     'heirmark audit run') words='--batch --signer --keystore --passphrase-fd --help' ;;
     'heirmark audit verdict') words='--opening --require --signer --device --threads --explain --json --keystore --passphrase-fd --help' ;;
+    'heirmark stamp') words='get request add --help' ;;
+    'heirmark stamp get') words='--authority --ca --timeout --help' ;;
+    'heirmark stamp request') words='--output --help' ;;
+    'heirmark stamp add') words='--reply --request --slot --help' ;;
     'heirmark doctor') words='--subkeys --text --ledger --endpoint --model --api-key-fd --ca --requests --tokens --timeout --wait --json --help' ;;
     'heirmark report') words='--output --help' ;;
-    'heirmark verify') words='--trust --require --device --threads --explain --json --help' ;;
+    'heirmark verify') words='--trust --trust-authority --require --device --threads --explain --json --help' ;;
     'heirmark bench') words='--vocab --rows --threads --seconds --json --help' ;;
     'heirmark help') words='--help' ;;
     'heirmark completion') words='--help' ;;

@@ -34,6 +34,7 @@ from ._core import (
     VerdictChannel,
     Verification,
     __version__,
+    add_stamp,
     check_case,
     detect,
     detect_reading,
@@ -41,6 +42,7 @@ from ._core import (
     make_bag,
     make_ledger,
     make_plan,
+    make_stamp_request,
     run_audit,
     sign_object,
     verify_bag,
@@ -53,5 +55,5 @@ from .errors import BadInputError, Error, EvidenceError, IOFailureError, KeyAcce
 __all__ = [
     "BadInputError", "ChannelPlan", "Check", "Commitment", "Detection", "Error", "EvidenceError", "IOFailureError", "Issued", "KeyAccessError", "KeyInfo", "Keystore", "Ledger", "LedgerCheck", "LedgerState", "Mode", "Opening", "Params",
     "Plan", "Profile", "RowStatus", "Sampled", "Sampler", "Sequence", "SignerInfo", "StoppedError", "Subkeys", "UsageError", "Verdict", "VerdictChannel", "Verification", "__version__",
-    "check_case", "detect", "detect_reading", "errors", "is_key_name", "layout", "make_bag", "make_ledger", "make_plan", "run_audit", "sign_object", "verify_bag", "verify_ledger", "write_report", "write_verdict",
+    "add_stamp", "check_case", "detect", "detect_reading", "errors", "is_key_name", "layout", "make_bag", "make_ledger", "make_plan", "make_stamp_request", "run_audit", "sign_object", "verify_bag", "verify_ledger", "write_report", "write_verdict",
 ]

@@ -736,11 +736,11 @@ class Plan:
 
     def __repr__(self) -> str: ...
 
-def make_plan(folder: str | os.PathLike, *, commitment: str | os.PathLike, suspect: str | os.PathLike, prompts: str | os.PathLike | None = None, ledger: str | os.PathLike | None = None, commitment_statement: str | os.PathLike | None = None, ledger_statement: str | os.PathLike | None = None, provider_key: str | os.PathLike | None = None, alpha: str = '0.000001', attempt: int = 1, multiplicity: int = 0, h1: str = '', h2: str = '', channels: Iterable[ChannelPlan] | None = None, fit_responses: int | None = None, controls: int = 4, date: str | None = None) -> Plan:
+def make_plan(folder: str | os.PathLike, *, commitment: str | os.PathLike, suspect: str | os.PathLike, prompts: str | os.PathLike | None = None, ledger: str | os.PathLike | None = None, commitment_statement: str | os.PathLike | None = None, ledger_statement: str | os.PathLike | None = None, provider_key: str | os.PathLike | None = None, stamps: _Sequence[str | os.PathLike] = [], alpha: str = '0.000001', attempt: int = 1, multiplicity: int = 0, h1: str = '', h2: str = '', channels: Iterable[ChannelPlan] | None = None, fit_responses: int | None = None, controls: int = 4, date: str | None = None) -> Plan:
     """
     Checks everything that a run will need and writes the folder of a case, which must not exist or be empty.
 
-    prompts: a token file, needed by c1. ledger: needed by c2 and c3. alpha: a decimal string. multiplicity: 0 is as `attempt`. channels: by default those that the files allow. date: YYYY-MM-DDThh:mm:ssZ, by default now. BadInputError names file and line.
+    prompts: a token file, needed by c1. ledger: needed by c2 and c3. stamps: time stamps of the provider's statements, under the names that add_stamp gave them. alpha: a decimal string. multiplicity: 0 is as `attempt`. channels: by default those that the files allow. date: YYYY-MM-DDThh:mm:ssZ, by default now. BadInputError names file and line.
     """
 
 class VerdictChannel:
@@ -871,11 +871,11 @@ class Verification:
 
     def __repr__(self) -> str: ...
 
-def verify_bag(bag: str | os.PathLike, *, trust_roots: _Sequence[str | tuple[str, str]] = [], device: str = 'cpu', threads: int = 1, progress: Callable[[float], object] | None = None) -> Verification:
+def verify_bag(bag: str | os.PathLike, *, trust_roots: _Sequence[str | tuple[str, str]] = [], stamp_roots: _Sequence[str] = [], device: str = 'cpu', threads: int = 1, progress: Callable[[float], object] | None = None) -> Verification:
     """
     Recomputes everything in a bag from raw bytes.
 
-    trust_roots: public keys in PEM that the caller trusts, each alone or as (role, key) with the role provider or auditor. Whatever is wrong with the evidence is in the result; IOFailureError is about reading it, or the device.
+    trust_roots: public keys in PEM that the caller trusts, each alone or as (role, key) with the role provider or auditor. stamp_roots: certificates in PEM of time-stamping authorities that the caller trusts; with them every statement but the verdict's needs a stamp that they vouch for. Whatever is wrong with the evidence is in the result; IOFailureError is about reading it, or the device.
     """
 
 def check_case(folder: str | os.PathLike, stage: str) -> Verification:
@@ -892,6 +892,16 @@ def write_report(bag: str | os.PathLike, file: str | os.PathLike) -> None:
 def sign_object(folder: str | os.PathLike, object: str, store: Keystore, signer: str, *, date: str | None = None) -> None:
     """
     Signs one object of a case's folder (commitment, ledger, plan, transcript, verdict) with a key of the keystore. EvidenceError: the folder has another key of that role.
+    """
+
+def make_stamp_request(statement: bytes) -> bytes:
+    """
+    The request (TimeStampReq of RFC 3161, DER) to a time-stamping authority for the bytes of a statement's file, with a random nonce. POST it as application/timestamp-query.
+    """
+
+def add_stamp(folder: str | os.PathLike, object: str, slot: int, reply: bytes, request: bytes = b'') -> tuple[str, str]:
+    """
+    Writes an authority's reply (TimeStampResp, DER) beside the statement of an object in a folder, as stamps/OBJECT-SLOT.tsr; slot is 1 or 2. Returns (time, authority): the statement existed no later than that time, says the certificate of that name. EvidenceError: it is about other bytes, answers another request, or is not signed by the certificate in it.
     """
 
 class Issued:

@@ -1,0 +1,233 @@
+// stamp: time stamps of third parties (RFC 3161) on the statements in a folder, asked for over HTTP or by hand.
+#include <heirmark/audit.hpp>
+#include <heirmark/evidence.hpp>
+
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "case_check.hpp"
+#include "commands.hpp"
+#include "files.hpp"
+#include "http.hpp"
+#include "shell.hpp"
+
+namespace heirmark::cli {
+namespace {
+namespace fs = std::filesystem;
+
+struct StampArguments {
+  std::string folder, object, output, reply, request, ca;
+  std::vector<std::string> objects, authorities;
+  std::uint64_t timeout = 60, slot = 0;
+};
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(fs::symlink_status(path, error));
+}
+
+Result<Object> object_of(const std::string& name) {
+  for (const Object object : kObjects)
+    if (object_name(object) == name) return object;
+  return Error{ErrorCode::usage, "stamp: \"" + name + "\" is not commitment, ledger, plan, transcript or verdict"};
+}
+
+std::string statement_of(const fs::path& folder, Object object) { return (folder / "statements" / (std::string(object_name(object)) + ".dsse.json")).string(); }
+
+void told(const fs::path& folder, Object object, unsigned slot, const TimeStamp& stamp) {
+  inform("stamped    " + (folder / stamp_file(object, slot)).string() + ", not later than " + stamp.time + ", by " + printable(stamp.authority));
+}
+
+/// A folder that a run or a verdict may be writing to is a case's.
+Result<std::optional<CaseLock>> lock_of(const fs::path& folder) {
+  if (!is_there(folder / "plan.json")) return std::optional<CaseLock>();
+  auto lock = CaseLock::take(folder);
+  if (!lock) return lock.error();
+  return std::optional<CaseLock>(*std::move(lock));
+}
+
+/// A bag that is there is packed anew, so that it holds the stamps; so is the report, which tells of them.
+Result<void> renew_bag(const fs::path& folder) {
+  if (!is_there(folder / "bag")) return {};
+  if (auto done = pack(folder); !done) return done;
+  inform("packed     " + (folder / "bag").string() + " and " + (folder / "report.html").string() + " anew");
+  return {};
+}
+
+/// What to stamp: what was asked for; else what is signed there by whose folder it is, the auditor's of a case, otherwise the provider's.
+Result<std::vector<Object>> wanted(const StampArguments& arguments) {
+  const fs::path folder(arguments.folder);
+  std::vector<Object> out;
+  for (const std::string& name : arguments.objects) {
+    const auto object = object_of(name);
+    if (!object) return object.error();
+    if (!is_there(statement_of(folder, *object))) return Error{ErrorCode::bad_input, statement_of(folder, *object) + ": does not exist: the object is not signed yet"};
+    out.push_back(*object);
+  }
+  if (!arguments.objects.empty()) return out;
+  const std::string_view role = is_there(folder / "plan.json") ? "auditor" : "provider";
+  for (const Object object : kObjects)
+    if (object_role(object) == role && is_there(statement_of(folder, object))) out.push_back(object);
+  if (out.empty()) return Error{ErrorCode::bad_input, arguments.folder + ": has no statement of the " + std::string(role) + " to stamp"};
+  return out;
+}
+
+class Authority {
+ public:
+  static Result<Authority> at(const std::string& text, const StampArguments& arguments) {
+    auto url = HttpUrl::parse(text);
+    if (!url) return url.error().at("--authority");
+    std::string path = url->path;
+    if (path.empty() || text.ends_with('/')) path += '/';  // a server may tell /tsa and /tsa/ apart
+    HttpClient::Options how;
+    how.ca = arguments.ca;
+    how.answer = std::chrono::seconds(arguments.timeout);
+    const std::string name = url->authority();
+    auto client = HttpClient::create(*std::move(url), std::move(how));
+    if (!client) return client.error().at("--ca");
+    return Authority(name, std::move(path), *std::move(client));
+  }
+
+  /// The reply to a request, as it came.
+  Result<std::string> ask(const std::string& request) const {
+    const HttpRequest asked[] = {{path_, request, "application/timestamp-query", "application/timestamp-reply"}};
+    Result<std::string> reply = Error{ErrorCode::io, "no answer"};
+    const auto take = [&](std::size_t, Result<HttpAnswer>&& answer) {
+      if (!answer) reply = answer.error();
+      else if (answer->status != 200) reply = Error{ErrorCode::io, "status " + std::to_string(answer->status) + (answer->status / 100 == 3 ? ": a redirect, which is not followed" : "")};
+      else reply = std::move(answer->body);
+      return true;
+    };
+    tell("POST " + path_ + " to " + name_);
+    if (auto done = client_.post(asked, 1, take, [](std::size_t) {}); !done) return done.error();
+    if (!reply) return reply.error().at(name_);
+    return reply;
+  }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+ private:
+  Authority(std::string name, std::string path, HttpClient client) : name_(std::move(name)), path_(std::move(path)), client_(std::move(client)) {}
+  std::string name_, path_;
+  HttpClient client_;
+};
+
+Result<int> stamp_get(const StampArguments& arguments) {
+  if (arguments.authorities.empty()) return Error{ErrorCode::usage, "stamp get: --authority is needed: the URL of a time-stamping authority"};
+  if (arguments.authorities.size() > kStampSlots) return Error{ErrorCode::usage, "stamp get: a statement has stamps of at most " + std::to_string(kStampSlots) + " authorities"};
+  std::vector<Authority> authorities;
+  for (const std::string& url : arguments.authorities) {
+    auto authority = Authority::at(url, arguments);
+    if (!authority) return authority.error();
+    authorities.push_back(*std::move(authority));
+  }
+  const fs::path folder(arguments.folder);
+  const auto lock = lock_of(folder);
+  if (!lock) return lock.error();
+  const auto objects = wanted(arguments);
+  if (!objects) return objects.error();
+  std::size_t made = 0;
+  for (const Object object : *objects) {
+    const auto statement = read_file(statement_of(folder, object));
+    if (!statement) return statement.error();
+    for (unsigned slot = 1; slot <= authorities.size(); ++slot) {
+      if (const fs::path file = folder / stamp_file(object, slot); is_there(file)) {
+        inform("kept       " + file.string());
+        continue;
+      }
+      const auto request = make_stamp_request(*statement);
+      if (!request) return request.error();
+      const Authority& authority = authorities[slot - 1];
+      const auto reply = authority.ask(*request);
+      if (!reply) return reply.error();
+      const auto stamp = add_stamp(folder, object, slot, *reply, *request);
+      if (!stamp) return stamp.error().at(authority.name());
+      told(folder, object, slot, *stamp);
+      ++made;
+    }
+  }
+  if (made > 0)
+    if (auto done = renew_bag(folder); !done) return done.error();
+  return 0;
+}
+
+Result<int> stamp_request(const StampArguments& arguments) {
+  const auto object = object_of(arguments.object);
+  if (!object) return object.error();
+  const auto statement = read_file(statement_of(arguments.folder, *object));
+  if (!statement) return statement.error();
+  const auto request = make_stamp_request(*statement);
+  if (!request) return request.error();
+  if (auto done = write_file(arguments.output, *request); !done) return done.error();
+  if (arguments.output != "-") inform("wrote      " + arguments.output);
+  return 0;
+}
+
+Result<int> stamp_add(const StampArguments& arguments) {
+  if (auto one = one_standard_input({{"--reply", arguments.reply}, {"--request", arguments.request}}); !one) return one.error();
+  const auto object = object_of(arguments.object);
+  if (!object) return object.error();
+  const fs::path folder(arguments.folder);
+  const auto reply = read_file(arguments.reply);
+  if (!reply) return reply.error();
+  std::string request;
+  if (!arguments.request.empty()) {
+    auto bytes = read_file(arguments.request);
+    if (!bytes) return bytes.error();
+    request = *std::move(bytes);
+    if (request.empty()) return Error{ErrorCode::bad_input, input_name(arguments.request) + ": is empty"};
+  }
+  const auto lock = lock_of(folder);
+  if (!lock) return lock.error();
+  auto slot = static_cast<unsigned>(arguments.slot);
+  for (unsigned free = kStampSlots; arguments.slot == 0 && free >= 1; --free)
+    if (!is_there(folder / stamp_file(*object, free))) slot = free;
+  if (slot == 0) return Error{ErrorCode::usage, "stamp add: the statement has " + std::to_string(kStampSlots) + " time stamps already"};
+  const auto stamp = add_stamp(folder, *object, slot, *reply, request);
+  if (!stamp) return stamp.error().code == ErrorCode::bad_input || stamp.error().code == ErrorCode::invalid_evidence ? stamp.error().at(input_name(arguments.reply)) : stamp.error();
+  told(folder, *object, slot, *stamp);
+  if (auto done = renew_bag(folder); !done) return done.error();
+  return 0;
+}
+
+Command& add(Command& group, const std::string& name, const std::string& summary, const std::shared_ptr<StampArguments>& arguments) {
+  Command& command = group.add(name, summary);
+  command.argument("FOLDER", arguments->folder, "of a case, or where a commitment lies");
+  return command;
+}
+}  // namespace
+
+void add_stamp_commands(Command& group) {
+  {
+    auto arguments = std::make_shared<StampArguments>();
+    Command& command = add(group, "get", "have what is signed in a folder stamped, over HTTP", arguments);
+    command.arguments("OBJECT", arguments->objects, "commitment, ledger, plan, transcript, verdict [in a case the auditor's, else the provider's]", Need::optional);
+    command.texts("--authority", "URL", arguments->authorities, "of a time-stamping authority (RFC 3161); a second time for a second one");
+    command.text("--ca", "FILE", arguments->ca, "certificates (PEM) to trust for https in place of the system's");
+    command.whole("--timeout", "S", arguments->timeout, 1, 3600, "seconds for an answer [60]");
+    command.note("The authority sees a digest. A stamp that is there is kept; a bag and report that are there are made anew.");
+    command.example("heirmark stamp get case-17/ --authority http://timestamp.digicert.com --authority https://freetsa.org/tsr");
+    command.run([arguments] { return stamp_get(*arguments); });
+  }
+  {
+    auto arguments = std::make_shared<StampArguments>();
+    Command& command = add(group, "request", "write the request for one statement, to be sent by hand", arguments);
+    command.argument("OBJECT", arguments->object, "commitment, ledger, plan, transcript or verdict");
+    command.text("-o,--output", "FILE", arguments->output, "request (TimeStampReq, DER); - for standard output", Need::required);
+    command.example("heirmark stamp request public/ commitment -o commitment.tsq");
+    command.run([arguments] { return stamp_request(*arguments); });
+  }
+  {
+    auto arguments = std::make_shared<StampArguments>();
+    Command& command = add(group, "add", "put an authority's reply beside the statement", arguments);
+    command.argument("OBJECT", arguments->object, "commitment, ledger, plan, transcript or verdict");
+    command.text("--reply", "FILE", arguments->reply, "reply (TimeStampResp, DER)", Need::required);
+    command.text("--request", "FILE", arguments->request, "the request that it must answer");
+    command.whole("--slot", "N", arguments->slot, 1, kStampSlots, "1 or 2 [the first that is free]");
+    command.example("heirmark stamp add public/ commitment --reply commitment.tsr --request commitment.tsq");
+    command.run([arguments] { return stamp_add(*arguments); });
+  }
+}
+
+}  // namespace heirmark::cli
