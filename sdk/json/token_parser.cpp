@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "json/lines.hpp"
+#include "json/place.hpp"
 
 namespace heirmark::json {
 namespace {
@@ -20,18 +21,19 @@ class TokenHandler {
 
   TokenHandler(TokenLine& into, std::uint32_t max_token) : into_(into), max_token_(max_token) {}
   const char* problem = nullptr;
+  bool behind = true;  ///< the parser stopped in or behind what `problem` is about, not where that begins
   bool has_tokens = false, has_prompt = false;
 
   bool on_document_begin(bj::error_code&) { return true; }
   bool on_document_end(bj::error_code&) { return true; }
   bool on_object_begin(bj::error_code& ec) {
     if (depth_++ == 0) return true;
-    return not_a_container(ec);
+    return at_begin(not_a_container(ec));
   }
   bool on_object_end(std::size_t, bj::error_code&) { return --depth_, true; }
   bool on_array_begin(bj::error_code& ec) {
     if (depth_++ == 1 && member_ == Member::tokens) return in_tokens_ = true;
-    return not_a_container(ec);
+    return at_begin(not_a_container(ec));
   }
   bool on_array_end(std::size_t, bj::error_code&) {
     if (--depth_ == 1) in_tokens_ = false;
@@ -65,8 +67,8 @@ class TokenHandler {
   }
   bool on_uint64(std::uint64_t, Text, bj::error_code& ec) { return not_an_integer(ec); }
   bool on_double(double, Text, bj::error_code& ec) { return not_an_integer(ec); }
-  bool on_bool(bool, bj::error_code& ec) { return not_an_integer(ec); }
-  bool on_null(bj::error_code& ec) { return not_an_integer(ec); }
+  bool on_bool(bool, bj::error_code& ec) { return at_begin(not_an_integer(ec)); }
+  bool on_null(bj::error_code& ec) { return at_begin(not_an_integer(ec)); }
   bool on_comment_part(Text, bj::error_code&) { return true; }
   bool on_comment(Text, bj::error_code&) { return true; }
 
@@ -76,6 +78,8 @@ class TokenHandler {
     if (name_.size() < 64) name_.append(part.data(), part.size());  // longer than any name that matters
     return true;
   }
+  /// Of words and brackets the parser stands where they begin.
+  bool at_begin(bool good) { return behind = good; }
   bool refuse(bj::error_code& ec, const char* why) {
     problem = why;
     ec = bj::make_error_code(bj::error::syntax);
@@ -132,7 +136,11 @@ Result<void> parse_token_line(std::string_view line, std::uint32_t max_token, To
   bj::error_code ec;
   const std::size_t taken = parser.write_some(false, line.data(), line.size(), ec);
   const TokenHandler& handler = parser.handler();
-  if (ec) return at_column(taken, handler.problem == nullptr ? message(ec) : handler.problem);
+  if (ec && handler.problem != nullptr) return at_column(handler.behind ? begin_before(line, taken) : taken, handler.problem);
+  if (ec) {
+    const std::string_view fault = encoding_fault(line, taken);
+    return at_column(taken, fault.empty() ? message(ec) : fault);
+  }
   if (!parser.done()) return at_column(taken, "cut off");
   if (taken < line.size()) return at_column(taken, "something follows the value");
   if (!handler.has_tokens) return Error{ErrorCode::bad_input, "field \"tokens\" is missing"};

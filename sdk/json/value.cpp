@@ -6,6 +6,7 @@
 #include <boost/json/src.hpp>
 
 #include "base/wipe.hpp"
+#include "json/place.hpp"
 
 namespace heirmark::json {
 namespace bj = boost::json;
@@ -39,6 +40,7 @@ struct Handler {
   explicit Handler(bool accept_floats) : floats(accept_floats) {}
   bool floats;
   std::string problem;
+  bool number = false;  ///< the problem is the number that was just read
   Value root;
   struct Frame { Value value; std::string key; };
   std::vector<Frame> stack;
@@ -49,6 +51,7 @@ struct Handler {
     ec = bj::error::syntax;
     return false;
   }
+  bool refuse_number(std::string what, bj::error_code& ec) { return number = true, fail(std::move(what), ec); }
   bool put(Value value, bj::error_code& ec) {
     if (stack.empty()) return root = std::move(value), true;
     Frame& top = stack.back();
@@ -86,10 +89,10 @@ struct Handler {
   }
   bool on_number_part(bj::string_view, bj::error_code&) { return true; }
   bool on_int64(std::int64_t value, bj::string_view, bj::error_code& ec) { return put(value, ec); }
-  bool on_uint64(std::uint64_t, bj::string_view, bj::error_code& ec) { return fail("integer out of range", ec); }
+  bool on_uint64(std::uint64_t, bj::string_view, bj::error_code& ec) { return refuse_number("integer out of range", ec); }
   bool on_double(double value, bj::string_view, bj::error_code& ec) {
-    if (!std::isfinite(value)) return fail("a number out of range", ec);
-    return floats ? put(value, ec) : fail("a fraction or exponent where only integers are allowed", ec);
+    if (!std::isfinite(value)) return refuse_number("a number out of range", ec);
+    return floats ? put(value, ec) : refuse_number("a fraction or exponent where only integers are allowed", ec);
   }
   bool on_bool(bool value, bj::error_code& ec) { return put(value, ec); }
   bool on_null(bj::error_code& ec) { return put(nullptr, ec); }
@@ -169,13 +172,13 @@ Result<Value> parse(std::string_view text, const ParseOptions& options) {
   bj::basic_parser<Handler> parser(boost_options, options.floats);
   bj::error_code ec;
   const std::size_t read = parser.write_some(false, text.data(), text.size(), ec);
-  if (!ec && read < text.size()) {
-    if (text.find_first_not_of(" \t\r\n", read) != std::string_view::npos)
-      return Error{ErrorCode::bad_input, "malformed JSON at byte " + std::to_string(read) + ": extra data after the value"};
-  }
+  const auto malformed = [](std::size_t at, std::string_view what) { return Error{ErrorCode::bad_input, "malformed JSON at byte " + std::to_string(at) + ": " + std::string(what)}; };
+  if (!ec && text.find_first_not_of(" \t\r\n", read) != std::string_view::npos) return malformed(read, "extra data after the value");
   if (ec) {
-    const std::string& problem = parser.handler().problem;
-    return Error{ErrorCode::bad_input, "malformed JSON at byte " + std::to_string(read) + ": " + (problem.empty() ? ec.message() : problem)};
+    const Handler& handler = parser.handler();
+    if (!handler.problem.empty()) return malformed(handler.number ? begin_before(text, read) : read, handler.problem);
+    const std::string_view fault = encoding_fault(text, read);
+    return malformed(read, fault.empty() ? ec.message() : fault);
   }
   return std::move(parser.handler().root);
 }

@@ -188,7 +188,9 @@ class BadInput(Case):
                 (good + '{"tokens":[-1]}\n', (":2: ",)), (good + '{"tokens":[1],"tokens":[2]}\n', (":2: ",)), (good + '{"text":"x"}\n', (":2: ", "tokens")),
                 (good + '{"tokens":[1],"prompt_tokens":2}\n', (":2: ", "prompt_tokens")), (good + '{"tokens":[4294967295]}\n', (":2: ",)),
                 (good + '{"tokens":["1"]}\n', (":2: ",)), (good + "[1,2]\n", (":2: ",)), (good + "\n" + good, (":2: ",)),
-                (good.encode() + b'{"tokens":[1],"x":"\xff"}\n', (":2: ",)), (good + '{"tokens":[1]} {}\n', (":2: ",)),
+                (good.encode() + b'{"tokens":[1],"x":"\xff"}\n', (":2: column 20: not UTF-8",)), (b"\xef\xbb\xbf" + good.encode(), (":1: column 1: a byte order mark",)),
+                (good + '{"tokens":[1,23,45x]}\n', (":2: column 19: not JSON",)), (good + '{"tokens":[1,1048576]}\n', (":2: column 14: a token id",)),
+                (good + '{"tokens":[1]} {}\n', (":2: ",)),
                 (good + '{"tokens":' + "[" * 100 + "]" * 100 + "}\n", (":2: ",))):
             with self.subTest(content):
                 self.detect_fails(content, words)
@@ -244,6 +246,9 @@ class BadInput(Case):
             bad.write_text(content)
             done = self.run_fails(3, "detect", text, "--opening", bad, words="bad.json")
             self.assertNotIn(opening["familySecret"], done.err)
+        for content, words in ((b"\xef\xbb\xbf" + original.encode(), "a byte order mark"),):
+            bad.write_bytes(content)
+            self.run_fails(3, "detect", text, "--opening", bad, words=("bad.json: opening: ", words))
 
     def test_more_decoys_than_members(self):
         text = self.dir / "t.jsonl"

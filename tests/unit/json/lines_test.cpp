@@ -186,6 +186,37 @@ TEST_CASE("token lines that are wrong say how", "[json]") {
   CHECK(refusal("{\"x\":" + std::string(5'000'000, '[')).find("too deep") != std::string::npos);
 }
 
+TEST_CASE("the column of an error is where the value begins that is wrong", "[json]") {
+  const std::pair<const char*, const char*> table[] = {
+      {"{\"tokens\":[1,100]}", "column 14: a token id that is out of range"},
+      {"{\"tokens\":[1, 100 ,3]}", "column 15: a token id that is out of range"},
+      {"{\"tokens\":[1,-7,3]}", "column 14: a token id that is out of range"},
+      {"{\"tokens\":[100]}", "column 12: a token id that is out of range"},
+      {"{\"tokens\":[1,2.5]}", "column 14: a token that is not an integer"},
+      {"{\"tokens\":[1,18446744073709551615]}", "column 14: a token that is not an integer"},
+      {"{\"tokens\":[1,1844674407370955161500000,3]}", "column 14: a token that is not an integer"},
+      {"{\"tokens\":[1,\"23\",3]}", "column 14: a token that is not an integer"},
+      {"{\"tokens\":[1,\"\",3]}", "column 14: a token that is not an integer"},
+      {"{\"tokens\":[1,\"a\\\"b, c\",3]}", "column 14: a token that is not an integer"},
+      {"{\"tokens\":[1,null]}", "column 14: a token that is not an integer"},
+      {"{\"tokens\":[1,[2]]}", "column 14: a token that is not an integer"},
+      {"{\"x\":\"[\\\\\",\"tokens\":[1,{}]}", "column 24: a token that is not an integer"},
+      {"{\"x\":\"[\\\\\",\"tokens\":[1,true ]}", "column 24: a token that is not an integer"},
+      {"{\"tokens\": 72}", "column 12: \"tokens\" is not a list"},
+      {"{\"tokens\":[1], \"tokens\":[2]}", "column 16: the name \"tokens\" occurs twice"},
+      {"{\"tokens\":[1],\"prompt_tokens\":-12}", "column 31: \"prompt_tokens\" is negative"},
+      {"  77", "column 3: expected an object"},
+      {"{\"tokens\":[1 2]}", "column 14: not JSON"},
+      {"\xEF\xBB\xBF{\"tokens\":[1]}", "column 1: a byte order mark, and JSON has none"},
+      {"\xFF\xFE{", "column 1: a byte order mark of UTF-16, and JSON is UTF-8"},
+      {"{\"x\":\"b\xFC\",\"tokens\":[1]}", "column 8: not UTF-8"},
+  };
+  for (const auto& [line, expected] : table) {
+    CAPTURE(line);
+    CHECK(refusal(line) == expected);
+  }
+}
+
 TEST_CASE("every truncation of a token line is refused", "[json]") {
   const std::string line = "{\"note\":\"\\u00e9\",\"tokens\":[1,22,3],\"prompt_tokens\":1}";
   for (std::size_t end = 0; end < line.size(); ++end) CHECK(refusal(line.substr(0, end)) != "accepted");

@@ -74,6 +74,32 @@ TEST_CASE("hostile bytes are refused whatever the options", "[json]") {
   CHECK(json::parse(nested(32)).ok());
 }
 
+TEST_CASE("an error says where the text stops being JSON, and names what is not UTF-8", "[json]") {
+  const std::pair<const char*, const char*> table[] = {
+      {"\xEF\xBB\xBF{}", "malformed JSON at byte 0: a byte order mark, and JSON has none"},
+      {"\xEF\xBB\xBF", "malformed JSON at byte 0: a byte order mark, and JSON has none"},
+      {"\xFF\xFE{", "malformed JSON at byte 0: a byte order mark of UTF-16, and JSON is UTF-8"},
+      {"\xFE\xFF{", "malformed JSON at byte 0: a byte order mark of UTF-16, and JSON is UTF-8"},
+      {"{\"a\":\"b\xFC\"}", "malformed JSON at byte 7: not UTF-8"},                 // Latin-1
+      {"{\"a\":\"b\xE2\x28\xA1\"}", "malformed JSON at byte 7: not UTF-8"},
+      {"{\"a\":\"b\xED\xA0\x80\"}", "malformed JSON at byte 7: not UTF-8"},         // half of a surrogate pair
+      {"{\"a\":\"b\xE0\x9F\xBF\"}", "malformed JSON at byte 7: not UTF-8"},         // longer than needed
+      {"{\"a\":\"b\xF4\x90\x80\x80\"}", "malformed JSON at byte 7: not UTF-8"},     // beyond U+10FFFF
+      {"{\"\xC3\"", "malformed JSON at byte 2: not UTF-8"},
+      {"[\x80]", "malformed JSON at byte 1: not UTF-8"},
+      {"{\"a\":[1, 23.5 ,7]}", "malformed JSON at byte 9: a fraction or exponent where only integers are allowed"},
+      {"[1,184467440737095516]x", "malformed JSON at byte 22: extra data after the value"},
+      {"[\"]\",18446744073709551615]", "malformed JSON at byte 5: integer out of range"},
+      {"[\"\\\"\",1e400]", "malformed JSON at byte 6: a number out of range"},
+  };
+  for (const auto& [text, expected] : table) {
+    CAPTURE(text);
+    CHECK(json::parse(text).error().message == expected);
+  }
+  // Characters where none may stand are UTF-8 all the same.
+  for (const char* text : {"{\xC3\xA9:1}", "[\xE2\x82\xAC]", "[\xF0\x9F\x98\x80]"}) CHECK(json::parse(text).error().message.find("UTF-8") == std::string::npos);
+}
+
 TEST_CASE("a name that occurs twice is named, escaped and cut to what a line has room for", "[json]") {
   const auto refusal = [](const std::string& text) { return json::parse(text).error().message; };
   CHECK_THAT(refusal("{\"a\":{\"nonce\":1,\"x\":2,\"nonce\":3}}"), Catch::EndsWith("the name \"nonce\" occurs twice"));
