@@ -167,6 +167,7 @@ bool representable(const Value& value) {
 }  // namespace
 
 Result<Value> parse(std::string_view text, const ParseOptions& options) {
+  if (text.empty()) return Error{ErrorCode::bad_input, "it is empty"};
   bj::parse_options boost_options;
   boost_options.max_depth = options.max_depth;
   bj::basic_parser<Handler> parser(boost_options, options.floats);

@@ -246,7 +246,7 @@ class BadInput(Case):
             bad.write_text(content)
             done = self.run_fails(3, "detect", text, "--opening", bad, words="bad.json")
             self.assertNotIn(opening["familySecret"], done.err)
-        for content, words in ((b"\xef\xbb\xbf" + original.encode(), "a byte order mark"),):
+        for content, words in ((b"", "it is empty"), (b"\xef\xbb\xbf" + original.encode(), "a byte order mark")):
             bad.write_bytes(content)
             self.run_fails(3, "detect", text, "--opening", bad, words=("bad.json: opening: ", words))
 

@@ -74,6 +74,12 @@ TEST_CASE("hostile bytes are refused whatever the options", "[json]") {
   CHECK(json::parse(nested(32)).ok());
 }
 
+TEST_CASE("an empty file is told to be empty", "[json]") {
+  CHECK(json::parse("").error().message == "it is empty");
+  CHECK(json::parse_canonical("").error().message == "it is empty");
+  CHECK(json::parse_canonical("\n").error().message != "it is empty");
+}
+
 TEST_CASE("an error says where the text stops being JSON, and names what is not UTF-8", "[json]") {
   const std::pair<const char*, const char*> table[] = {
       {"\xEF\xBB\xBF{}", "malformed JSON at byte 0: a byte order mark, and JSON has none"},
