@@ -19,7 +19,7 @@ int number(std::string_view digits) noexcept {
 bool is_date(std::string_view text) noexcept {
   if (!shaped(text, "0000-00-00")) return false;
   const int year = number(text.substr(0, 4)), month = number(text.substr(5, 2)), day = number(text.substr(8, 2));
-  if (month < 1 || month > 12 || day < 1) return false;
+  if (year < 1 || month < 1 || month > 12 || day < 1) return false;
   constexpr int kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
   const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
   return day <= kDays[month - 1] + (month == 2 && leap ? 1 : 0);

@@ -14,7 +14,7 @@ namespace heirmark::text {
   return out;
 }
 
-[[nodiscard]] bool is_date(std::string_view text) noexcept;  ///< YYYY-MM-DD, a day that exists
+[[nodiscard]] bool is_date(std::string_view text) noexcept;  ///< YYYY-MM-DD, a day that exists, of a year from 0001
 [[nodiscard]] bool is_time(std::string_view text) noexcept;  ///< YYYY-MM-DDThh:mm:ssZ on such a day, no leap second
 
 }  // namespace heirmark::text
