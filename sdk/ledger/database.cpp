@@ -62,7 +62,15 @@ Result<void> Statement::run() {
   return {};
 }
 void Statement::reset() { sqlite3_reset(statement_); }
-bool Statement::is_null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+Statement::Kind Statement::kind(int column) const {
+  switch (sqlite3_column_type(statement_, column)) {
+    case SQLITE_NULL: return Kind::null;
+    case SQLITE_INTEGER: return Kind::integer;
+    case SQLITE_TEXT: return Kind::text;
+    case SQLITE_BLOB: return Kind::blob;
+    default: return Kind::other;
+  }
+}
 std::uint64_t Statement::number(int column) const { return static_cast<std::uint64_t>(sqlite3_column_int64(statement_, column)); }
 std::string_view Statement::text(int column) const {
   const auto bytes = blob(column);

@@ -29,7 +29,9 @@ class Statement {
   [[nodiscard]] Result<bool> step();
   [[nodiscard]] Result<void> run();  ///< step() that expects no row
   void reset();
-  [[nodiscard]] bool is_null(int column) const;
+  enum class Kind : std::uint8_t { null, integer, text, blob, other };
+  [[nodiscard]] Kind kind(int column) const;  ///< of the value as it is stored, until it is read as another
+  [[nodiscard]] bool is_null(int column) const { return kind(column) == Kind::null; }
   [[nodiscard]] std::uint64_t number(int column) const;
   [[nodiscard]] std::string_view text(int column) const;  ///< valid until the next step; bytes of a blob too
   [[nodiscard]] std::span<const std::uint8_t> blob(int column) const;

@@ -169,16 +169,24 @@ Result<Secret32> open_session(const Secret32& secret, std::span<const std::uint8
 }
 
 Result<State> read_state(Database& database) {
-  auto select = database.prepare("SELECT size, peaks, time FROM tree");
+  const auto wrong = [&database](std::string_view what) { return Error{ErrorCode::invalid_evidence, database.file().string() + ": " + std::string(what)}; };
+  auto select = database.prepare("SELECT size, peaks, time FROM tree LIMIT 2");
   if (!select) return select.error();
-  const auto row = select->step();
+  auto row = select->step();
   if (!row) return row.error();
-  if (!*row) return Error{ErrorCode::bad_input, database.file().string() + ": damaged: no tree"};
+  if (!*row) return wrong("the table tree has no row");
+  if (select->kind(0) != Statement::Kind::integer) return wrong("the table tree: size is no INTEGER");
+  if (select->kind(1) != Statement::Kind::blob) return wrong("the table tree: peaks is no BLOB");
+  if (select->kind(2) != Statement::Kind::text) return wrong("the table tree: time is no TEXT");
   auto tree = Tree::from(select->number(0), select->text(1));
-  if (!tree) return tree.error().at(database.file().string());
+  if (!tree) return wrong(tree.error().message);
   State out{*std::move(tree), std::string(select->text(2))};
   // What is recorded next is not earlier than this: it has to be a time.
-  if (out.tree.size() == 0 ? !out.time.empty() : !text::is_time(out.time)) return Error{ErrorCode::bad_input, database.file().string() + ": damaged: the tree's time is no time"};
+  if (out.tree.size() == 0 && !out.time.empty()) return wrong("the tree has a time and no record");
+  if (out.tree.size() != 0 && !text::is_time(out.time)) return wrong("the tree's time is no time");
+  row = select->step();
+  if (!row) return row.error();
+  if (*row) return wrong("the table tree has more than one row");
   return out;
 }
 

@@ -28,7 +28,7 @@ inline constexpr const char* kLockFile = "writer.lock";
 /// A session's data key, opened with the ledger's secret.
 [[nodiscard]] Result<Secret32> open_session(const Secret32& secret, std::span<const std::uint8_t> sealed);
 
-/// The tree and the latest time, inside a transaction.
+/// The tree and the latest time, inside a transaction. `invalid_evidence` if the table holds no such thing.
 struct State { Tree tree; std::string time; };
 [[nodiscard]] Result<State> read_state(Database& database);
 [[nodiscard]] Result<void> write_state(Database& database, const State& state);

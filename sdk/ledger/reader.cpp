@@ -10,6 +10,15 @@
 namespace heirmark {
 namespace ledger {
 
+Result<std::uint64_t> session_of(std::span<const std::uint8_t> sealed) {
+  constexpr std::size_t kLeast = 8 + 24 + 16;
+  if (sealed.size() < kLeast)
+    return Error{ErrorCode::invalid_evidence, "the sealed part is malformed: " + std::to_string(sealed.size()) + " bytes, and a session's id, a nonce and a tag are " + std::to_string(kLeast)};
+  std::uint64_t id = 0;
+  for (const std::uint8_t byte : sealed.first(8)) id = id << 8 | byte;
+  return id;
+}
+
 Result<const Secret32*> Opener::session(std::uint64_t id) {
   if (const auto known = sessions_.find(id); known != sessions_.end()) return &known->second;
   auto select = database_.prepare("SELECT sealed FROM sessions WHERE id = ?");
@@ -26,10 +35,9 @@ bool Opener::ours() const { return crypto::hex_encode(crypto::box_public_key(sec
 
 Result<Unpacked> Opener::open(const ParsedRecord& record, std::span<const std::uint8_t> sealed) {
   if (crypto::hex_encode(crypto::sha256(sealed)) != record.sealed) return Error{ErrorCode::invalid_evidence, "the sealed part is not the one that was recorded"};
-  if (sealed.size() < 8) return Error{ErrorCode::invalid_evidence, "the sealed part is too short"};
-  std::uint64_t id = 0;
-  for (const std::uint8_t byte : sealed.first(8)) id = id << 8 | byte;
-  const auto key = session(id);
+  const auto id = session_of(sealed);
+  if (!id) return id.error();
+  const auto key = session(*id);
   if (!key) return key.error();
   WipedBytes plaintext;
   if (auto opened = crypto::unseal(**key, associated(info_, record.record.seq), sealed.subspan(8)); opened) plaintext.bytes = *std::move(opened);

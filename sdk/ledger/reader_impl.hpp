@@ -15,6 +15,9 @@ struct LedgerReader::Impl {
 
 namespace ledger {
 
+/// The session that a sealed part names, by its first bytes; `invalid_evidence` if it has no room for a session's id, a nonce and a tag.
+[[nodiscard]] Result<std::uint64_t> session_of(std::span<const std::uint8_t> sealed);
+
 /// Opens sealed parts; keeps the sessions' keys.
 class Opener {
  public:

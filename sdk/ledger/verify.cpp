@@ -26,34 +26,39 @@ class Verifier {
     auto transaction = ledger::Transaction::begin(database_, false);
     if (!transaction) return transaction.error();
     const auto state = ledger::read_state(database_);
-    if (!state) return state.error();
+    if (!state && state.error().code != ErrorCode::invalid_evidence) return state.error();
+    if (!state) problem(state.error().message);
+    const double expected = state ? static_cast<double>(std::max<std::uint64_t>(state->tree.size(), 1)) : 1;
     if (opener_ && !opener_->ours()) problem("ledger.json: sealKey is not that of the ledger's secret; what was sealed to it is for somebody else");
     if (auto done = compare_log_key(); !done) return done.error();
     if (auto done = read_checkpoints(); !done) return done.error();
     if (auto done = read_published(); !done) return done.error();
+    if (auto done = read_sessions(); !done) return done.error();
     auto select = database_.prepare("SELECT seq, line, sealed, purged FROM records ORDER BY seq");
     if (!select) return select.error();
     for (;;) {
       const auto row = select->step();
       if (!row) return row.error();
       if (!*row) break;
+      const bool numbered = select->kind(0) == Kind::integer;
       const std::uint64_t seq = select->number(0);
-      if (seq != tree_.size()) {
+      if (!numbered || seq != tree_.size()) {
         problem("record " + std::to_string(tree_.size()) + " is missing");
         break;
       }
+      if (select->kind(1) != Kind::text) problem(seq, "its line is no TEXT");
+      if (!select->is_null(2) && select->kind(2) != Kind::blob) problem(seq, "its sealed part is no BLOB");
+      if (!select->is_null(3) && select->kind(3) != Kind::integer) problem(seq, "purged is no INTEGER");
       const std::optional<std::uint64_t> purged = select->is_null(3) ? std::nullopt : std::optional(select->number(3));
       if (auto done = record(seq, select->text(1), select->is_null(2) ? std::nullopt : std::optional(select->blob(2)), purged); !done) return done.error();
       tree_.add(select->text(1));
       compare_checkpoint();
-      if (options_.progress && !options_.progress(std::min(1.0, static_cast<double>(seq + 1) / static_cast<double>(std::max<std::uint64_t>(state->tree.size(), 1))))) return Error{ErrorCode::stopped, "stopped"};
+      if (options_.progress && !options_.progress(std::min(1.0, static_cast<double>(seq + 1) / expected))) return Error{ErrorCode::stopped, "stopped"};
     }
     check_purges();
     out_.summary.records = tree_.size();
     out_.root = crypto::hex_encode(tree_.root());
-    if (state->tree.size() != tree_.size() || state->tree.root() != tree_.root()) problem("the tree that the ledger keeps is not that of its records");
-    else if (state->time < out_.summary.last || state->time > time_)  // a time to come would be that of all further records
-      problem("the time that the ledger keeps, " + state->time + ", is not its last record's or checkpoint's");
+    if (state) compare_state(*state);
     for (const auto& [size, checkpoint] : checkpoints_)
       if (size > tree_.size()) problem("a checkpoint covers " + std::to_string(size) + " records, the ledger has " + std::to_string(tree_.size()));
     for (const auto& [size, roots] : published_)
@@ -62,6 +67,8 @@ class Verifier {
   }
 
  private:
+  using Kind = ledger::Statement::Kind;
+
   void problem(std::string what) {
     if (out_.problems.size() < kMostProblems) out_.problems.push_back(std::move(what));
   }
@@ -90,14 +97,32 @@ class Verifier {
       if (!row) return row.error();
       if (!*row) return {};
       ++out_.checkpoints;
+      if (select->kind(0) != Kind::integer) { problem("a checkpoint's size is no INTEGER"); continue; }
       const std::string name = "checkpoint at " + std::to_string(select->number(0));
+      if (select->kind(1) != Kind::text) problem(name + ": its note is no TEXT");
       auto checkpoint = ledger::parse_checkpoint(select->text(1), info_.id, *key);
       if (!checkpoint) { problem(name + ": " + checkpoint.error().message); continue; }
       if (checkpoint->size != select->number(0) || checkpoint->size == 0) { problem(name + ": is of " + std::to_string(checkpoint->size)); continue; }
       if (checkpoint->time < before) problem(name + ": is earlier than the one before it");
       before = checkpoint->time;
       const std::uint64_t size = checkpoint->size;
-      checkpoints_.emplace(size, *std::move(checkpoint));
+      if (!checkpoints_.emplace(size, *std::move(checkpoint)).second) problem(name + ": is there twice");
+    }
+  }
+
+  Result<void> read_sessions() {
+    constexpr std::size_t kSealedKey = 80;
+    auto select = database_.prepare("SELECT id, sealed FROM sessions");
+    if (!select) return select.error();
+    for (;;) {
+      const auto row = select->step();
+      if (!row) return row.error();
+      if (!*row) return {};
+      if (select->kind(0) != Kind::integer) { problem("a session's id is no INTEGER"); continue; }
+      const std::uint64_t id = select->number(0);
+      const bool good = select->kind(1) == Kind::blob && select->blob(1).size() == kSealedKey;
+      if (!good) problem("session " + std::to_string(id) + ": its key is no BLOB of " + std::to_string(kSealedKey) + " bytes");
+      if (!sessions_.emplace(id, good).second) problem("session " + std::to_string(id) + ": is there twice");
     }
   }
 
@@ -112,6 +137,12 @@ class Verifier {
       else published_[checkpoint->size].insert(checkpoint->root);
     }
     return {};
+  }
+
+  void compare_state(const ledger::State& state) {
+    if (state.tree.size() != tree_.size() || state.tree.root() != tree_.root()) problem("the tree that the ledger keeps is not that of its records");
+    else if (state.time < out_.summary.last || state.time > time_)  // a time to come would be that of all further records
+      problem("the time that the ledger keeps, " + state.time + ", is not its last record's or checkpoint's");
   }
 
   void compare_checkpoint() {
@@ -156,8 +187,11 @@ class Verifier {
     }
     if (!sealed) return problem(seq, "its sealed part is missing, and no purge says so"), Result<void>();
     if (crypto::hex_encode(crypto::sha256(*sealed)) != parsed->sealed) return problem(seq, "the sealed part is not the one that was recorded"), Result<void>();
-    if (const auto known = session(*sealed); !known) return known.error();
-    else if (!*known) return problem(seq, "its session is missing: its sealed part can never be opened"), Result<void>();
+    const auto session = ledger::session_of(*sealed);
+    if (!session) return problem(seq, session.error().message), Result<void>();
+    const auto known = sessions_.find(*session);
+    if (known == sessions_.end()) return problem(seq, "its session is missing: its sealed part can never be opened"), Result<void>();
+    if (!known->second) return problem(seq, "its session's key is malformed: its sealed part can never be opened"), Result<void>();
     if (opener_) {
       const auto opened = opener_->open(*parsed, *sealed);
       // Another ledger's secret opens nothing and is not the sealKey's: a mistake of the caller's, not of the ledger.
@@ -166,20 +200,6 @@ class Verifier {
       else ++out_.opened;
     }
     return {};
-  }
-
-  /// Is there a sealed key of the session that this part names?
-  Result<bool> session(std::span<const std::uint8_t> sealed) {
-    constexpr std::size_t kSealedKey = 80;
-    if (sealed.size() < 8) return false;
-    std::uint64_t id = 0;
-    for (const std::uint8_t byte : sealed.first(8)) id = id << 8 | byte;
-    if (const auto known = sessions_.find(id); known != sessions_.end()) return known->second;
-    auto select = database_.prepare("SELECT sealed FROM sessions WHERE id = ?");
-    if (!select) return select.error();
-    const auto row = select->bind(0, id).step();
-    if (!row) return row.error();
-    return sessions_[id] = *row && select->blob(0).size() == kSealedKey;
   }
 
   void check_purges() {
@@ -201,7 +221,7 @@ class Verifier {
   std::string time_;
   std::map<std::uint64_t, LedgerCheckpoint> checkpoints_;
   std::map<std::uint64_t, std::set<std::string>> published_;  ///< size -> roots
-  std::map<std::uint64_t, bool> sessions_;                    ///< id -> is its key there
+  std::map<std::uint64_t, bool> sessions_;                    ///< id -> has its key the form of one
   std::map<std::uint64_t, Purge> purges_;
   std::map<std::uint64_t, std::vector<std::uint64_t>> gone_;  ///< seq of a purge -> what it removed
   std::map<std::uint64_t, std::string> times_of_gone_;        ///< seq of a purge -> the latest of them

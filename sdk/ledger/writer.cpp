@@ -254,7 +254,8 @@ Result<Ledger> Ledger::open(const std::filesystem::path& folder, const Options& 
   auto session = begin_session(*database, *info);
   if (!session) return session.error();
   const auto state = ledger::read_state(*database);
-  if (!state) return state.error();
+  // To a server, a ledger that is wrong is a file that it was given.
+  if (!state) return Error{state.error().code == ErrorCode::invalid_evidence ? ErrorCode::bad_input : state.error().code, state.error().message};
   auto impl = std::make_unique<Impl>(*std::move(info), options, *std::move(lock), *std::move(key), *std::move(database), *std::move(session));
   impl->records = state->tree.size();
   try {

@@ -118,6 +118,34 @@ class Ledger(Case):
         self.assertIn("INVALID", done.out)
         self.assertIn("the published checkpoint of 5 records has another root", done.out)
 
+    def test_a_ledger_that_is_wrong_is_invalid_and_one_that_is_none_is_bad_input(self):
+        self.mark("alice")
+        for sql, words in (("DELETE FROM tree", "ledger.db: the table tree has no row"), ("UPDATE tree SET peaks = x'00'", "ledger.db: the tree's peaks do not fit its size"),
+                           ("UPDATE tree SET time = 'now'", "ledger.db: the tree's time is no time"), ("UPDATE sessions SET sealed = x'00'", "session 1: its key is no BLOB of 80 bytes")):
+            with self.subTest(sql):
+                kept = (self.ledger / "ledger.db").read_bytes()
+                self.change(sql)
+                done = heirmark("ledger", "verify", self.ledger)
+                self.assertEqual((done.code, done.err), (1, ""))
+                self.assertIn("INVALID", done.out)
+                self.assertIn(words, done.out)
+                shown = heirmark("ledger", "verify", self.ledger, "--json")
+                self.assertEqual((shown.code, shown.json["state"], shown.json["records"]), (1, "invalid", 5))
+                if "tree" in sql:
+                    self.run_fails(1, "ledger", "export", self.ledger, "-o", self.dir / "never.jsonl", *self.keys, passphrase=PASSPHRASE, words=words)
+                    self.run_fails(3, "mark", "--subkeys", self.subkeys, "--ledger", self.ledger, "-o", self.dir / "text.jsonl", words=words)
+                (self.ledger / "ledger.db").write_bytes(kept)
+        self.run_ok("ledger", "verify", self.ledger)
+        self.change("ALTER TABLE tree RENAME COLUMN peaks TO tops")
+        self.run_fails(3, "ledger", "verify", self.ledger, words=("ledger.db", "peaks"))
+
+    def change(self, sql):
+        database = sqlite3.connect(self.ledger / "ledger.db")
+        database.execute(sql)
+        database.commit()
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+
     def test_a_killed_server_leaves_a_whole_ledger(self):
         for round_ in range(4):
             server = subprocess.Popen([HEIRMARK, "mark", "--subkeys", self.subkeys, "--ledger", self.ledger, "--ledger-top", "16", "--texts", "100000", "--tokens", "20", "--vocab", "300",

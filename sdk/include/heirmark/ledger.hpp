@@ -209,7 +209,8 @@ class LedgerReader {
 
 /// Removes the sealed parts of responses before a time, for good, and records that; the digests stay. With accounts (and the secret) only
 /// theirs. A server may be writing. Returns how many. `io` if they are removed but another program keeps the old bytes on the disk by reading longer than
-/// `wait`: the same call again finishes it. `invalid_evidence` if some do not open, so that nobody can say whose they are: the others are removed.
+/// `wait`: the same call again finishes it. `invalid_evidence` if some do not open, so that nobody can say whose they are: the others are removed; or, before
+/// anything is, if the ledger does not keep a tree.
 [[nodiscard]] Result<std::uint64_t> purge_ledger(const std::filesystem::path& folder, std::string_view before, std::string_view now,
                                                  const LedgerSecret* secret, const std::set<std::string, std::less<>>& accounts,
                                                  std::chrono::milliseconds wait = std::chrono::seconds(30));

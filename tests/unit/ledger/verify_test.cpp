@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/files.hpp"
+#include "crypto/sha256.hpp"
 #include "made.hpp"
 
 namespace heirmark {
@@ -70,6 +71,93 @@ TEST_CASE("every change to a ledger's database is a problem that verify names", 
       CHECK(has(check, words));
     }
   }
+}
+
+/// The table with the same values, and no type that SQLite would hold it to.
+std::string loosened(const std::string& table, const std::string& columns) {
+  return "CREATE TABLE loose (" + columns + "); INSERT INTO loose SELECT " + columns + " FROM " + table + "; DROP TABLE " + table + "; ALTER TABLE loose RENAME TO " + table + "; ";
+}
+
+TEST_CASE("rows and values that the tables may not have are problems, not errors of reading", "[ledger]") {
+  const std::string tree = loosened("tree", "size, peaks, time"), records = loosened("records", "seq, line, sealed, purged"), sessions = loosened("sessions", "id, sealed"),
+                    checkpoints = loosened("checkpoints", "size, note");
+  const std::pair<std::string, const char*> changes[] = {
+      {"DELETE FROM tree", "ledger.db: the table tree has no row"},
+      {tree + "INSERT INTO tree SELECT * FROM tree", "ledger.db: the table tree has more than one row"},
+      {tree + "UPDATE tree SET size = 'ten'", "ledger.db: the table tree: size is no INTEGER"},
+      {tree + "UPDATE tree SET size = NULL", "ledger.db: the table tree: size is no INTEGER"},
+      {tree + "UPDATE tree SET peaks = CAST(peaks AS TEXT)", "ledger.db: the table tree: peaks is no BLOB"},
+      {tree + "UPDATE tree SET time = CAST(time AS BLOB)", "ledger.db: the table tree: time is no TEXT"},
+      {"UPDATE tree SET peaks = zeroblob(63)", "ledger.db: the tree's peaks do not fit its size"},
+      {"UPDATE tree SET size = -1", "ledger.db: the tree's peaks do not fit its size"},
+      {"UPDATE tree SET time = 'zzz'", "ledger.db: the tree's time is no time"},
+      {"UPDATE tree SET time = ''", "ledger.db: the tree's time is no time"},
+      {"UPDATE tree SET size = 0, peaks = x''", "ledger.db: the tree has a time and no record"},
+      {records + "UPDATE records SET line = CAST(line AS BLOB) WHERE seq = 3", "record 3: its line is no TEXT"},
+      {records + "UPDATE records SET sealed = CAST(sealed AS TEXT) WHERE seq = 3", "record 3: its sealed part is no BLOB"},
+      {records + "UPDATE records SET purged = '7' WHERE seq = 3", "record 3: purged is no INTEGER"},
+      {records + "UPDATE records SET seq = 'four' WHERE seq = 4", "record 4 is missing"},
+      {records + "INSERT INTO records SELECT * FROM records WHERE seq = 4", "record 5 is missing"},
+      {sessions + "UPDATE sessions SET sealed = CAST(sealed AS TEXT) WHERE id = 1", "session 1: its key is no BLOB of 80 bytes"},
+      {sessions + "UPDATE sessions SET id = 'one' WHERE id = 1", "a session's id is no INTEGER"},
+      {sessions + "INSERT INTO sessions SELECT * FROM sessions WHERE id = 2", "session 2: is there twice"},
+      {"UPDATE sessions SET sealed = zeroblob(79) WHERE id = 2", "session 2: its key is no BLOB of 80 bytes"},
+      {"INSERT INTO sessions VALUES (9, x'')", "session 9: its key is no BLOB of 80 bytes"},
+      {checkpoints + "UPDATE checkpoints SET note = CAST(note AS BLOB) WHERE size = 6", "checkpoint at 6: its note is no TEXT"},
+      {checkpoints + "UPDATE checkpoints SET size = 'six' WHERE size = 6", "a checkpoint's size is no INTEGER"},
+      {checkpoints + "INSERT INTO checkpoints SELECT * FROM checkpoints WHERE size = 6", "checkpoint at 6: is there twice"},
+  };
+  for (const auto& [sql, words] : changes) {
+    Made made;
+    fill(made);
+    change(made, sql);
+    INFO(sql);
+    for (const bool opened : {false, true}) {
+      const LedgerSecret key = made.secret();
+      const auto check = LedgerReader::open(made.folder())->verify({opened ? &key : nullptr, {}, {}});
+      INFO((check ? "" : check.error().message));
+      CHECK((check.ok() && has(*check, words)));
+      if (check.ok()) CHECK(check->summary.first == "2026-11-25T12:00:00Z");  // the records are looked at all the same
+    }
+  }
+}
+
+TEST_CASE("tables that leave their types open are a good ledger", "[ledger]") {
+  Made made;
+  fill(made);
+  change(made, loosened("tree", "size, peaks, time") + loosened("records", "seq, line, sealed, purged") + loosened("sessions", "id, sealed") + loosened("checkpoints", "size, note"));
+  CHECK(made.check().problems.empty());
+  CHECK(made.check().opened == 10);
+}
+
+TEST_CASE("a tree that is none is an invalid ledger to its readers, and bad input to a server", "[ledger]") {
+  Made made;
+  fill(made);
+  change(made, "DELETE FROM tree");
+  CHECK(LedgerReader::open(made.folder())->size().error().code == ErrorCode::invalid_evidence);
+  CHECK(purge_ledger(made.folder(), "2026-11-25T15:00:00Z", "2026-11-25T15:00:00Z", nullptr, {}).error().code == ErrorCode::invalid_evidence);
+  const auto server = Ledger::open(made.folder(), made.options());
+  REQUIRE(!server.ok());
+  CHECK(server.error().code == ErrorCode::bad_input);
+  CHECK(server.error().message.find("ledger.db: the table tree has no row") != std::string::npos);
+}
+
+TEST_CASE("a sealed part that was recorded and is none says so, and not that its session is missing", "[ledger]") {
+  Made made;
+  fill(made);
+  const std::string digest = crypto::sha256_hex(std::string(47, '\0'));
+  change(made, "UPDATE records SET sealed = zeroblob(47), line = substr(line, 1, instr(line, '\"sealedDigest\":\"') + 15) || '" + digest + "' || substr(line, instr(line, '\"sealedDigest\":\"') + 80) WHERE seq = 5");
+  for (const bool opened : {false, true}) {
+    const LedgerCheck check = made.check(opened);
+    CHECK(has(check, "record 5: the sealed part is malformed: 47 bytes, and a session's id, a nonce and a tag are 48"));
+    CHECK_FALSE(has(check, "session is missing"));
+    CHECK(check.opened == (opened ? 9u : 0u));
+  }
+  change(made, "UPDATE sessions SET sealed = zeroblob(81) WHERE id = 1");
+  const LedgerCheck check = made.check();
+  CHECK(has(check, "session 1: its key is no BLOB of 80 bytes"));
+  CHECK(has(check, "record 0: its session's key is malformed: its sealed part can never be opened"));
+  CHECK_FALSE(has(check, "session is missing"));
 }
 
 TEST_CASE("records that were cut off with the tree made to fit are seen by the checkpoint", "[ledger]") {
