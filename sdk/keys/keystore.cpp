@@ -162,7 +162,7 @@ Result<KeyInfo> Keystore::new_epoch(std::string_view path_text, const Profile& p
 
   Commitment commitment{path->text(), opening.key_id_, n, std::string(profile.name), std::string(scheme_name(profile.scheme)), "xchacha20-bins2048-v1",
                         options.not_before.empty() ? path->epoch + "-01" : options.not_before, options.not_after.empty() ? last_day(path->epoch) : options.not_after,
-                        options.purpose.empty() ? "training provenance" : options.purpose, opening.digest()};
+                        options.purpose.empty() ? std::string(kDefaultPurpose) : options.purpose, opening.digest()};
   if (auto checked = Commitment::parse(commitment.bytes()); !checked) return Error{ErrorCode::usage, checked.error().message};
 
   std::string plaintext = opening.bytes();

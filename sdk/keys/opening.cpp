@@ -14,6 +14,7 @@ namespace {
 constexpr std::string_view kPrf = "xchacha20-bins2048-v1";
 constexpr std::int64_t kLargestFamily = 1 << 24;
 constexpr std::uint64_t kLongestFile = 1 << 16;
+constexpr std::size_t kLongestText = 4096;  // "ASCII text" of specs/formats.md
 
 Secret32 secret_of(const std::string& hex) {
   crypto::Bytes bytes = crypto::hex_decode(hex).value_or(crypto::Bytes(32));
@@ -94,7 +95,8 @@ Result<Commitment> Commitment::parse(std::string_view bytes) {
   out.prf = members.text("prf");
   out.not_before = members.date("notBefore");
   out.not_after = members.date("notAfter");
-  out.purpose = members.text("purpose", 1024);
+  out.purpose = members.text("purpose", kLongestText);
+  if (out.purpose.empty()) members.fail("member \"purpose\" is empty");
   out.digest = members.hex("digest", 64);
   if (auto good = members.finish(); !good) return good.error().at("commitment");
   if (const auto path = KeyPath::parse(out.path); !path) return path.error().at("commitment: member \"path\"");

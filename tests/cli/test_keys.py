@@ -52,6 +52,15 @@ class Keys(Case):
         self.key_fails(4, "rotate", "nobody", words="nobody")
         self.key_fails(2, "new", KEY, words=KEY)
 
+    def test_a_purpose_is_stated(self):
+        self.key_fails(2, "new", KEY, "--purpose", "", words="--purpose is empty")
+        self.assertFalse(self.store.exists())
+        self.assertEqual(self.key("new", KEY, "--json").json["purpose"], "training provenance")
+        self.assertEqual(self.key("new", "acme-70b/2026-12", "--purpose", "court case 17", "--json").json["purpose"], "court case 17")
+        self.assertEqual(self.key("rotate", "acme-70b", "--json").json["purpose"], "court case 17")
+        self.key_fails(2, "new", "acme-70b/2027-02", "--purpose", "x" * 4097, words=("purpose", "4096"))
+        self.key_fails(4, "show", "acme-70b/2027-02", words="no key")
+
     def test_commitment_is_signed_and_binds_the_opening(self):
         self.key("new", KEY)
         (self.dir / "public").mkdir()

@@ -13,7 +13,7 @@ namespace heirmark::cli {
 namespace {
 struct KeyOptions {
   StoreOptions store;
-  std::string key, epoch, profile = "standard-2026-11", purpose, not_before, not_after;
+  std::string key, epoch, profile = "standard-2026-11", purpose = std::string(Keystore::kDefaultPurpose), not_before, not_after;
   std::string output, recipient, algorithm = "ed25519";
   std::vector<std::string> accounts;
   std::uint64_t family_size = 1u << 20;
@@ -50,6 +50,7 @@ Result<int> key_new(const KeyOptions& options) {
   if (const auto parsed = KeyPath::parse(path); !parsed) return Error{ErrorCode::usage, "key new: " + parsed.error().message};
   const auto profile = profiles::find(options.profile);
   if (!profile) return Error{ErrorCode::usage, "key new: " + profile.error().message};
+  if (options.purpose.empty()) return Error{ErrorCode::usage, "key new: --purpose is empty; leave it out for \"" + std::string(Keystore::kDefaultPurpose) + "\""};
   auto store = open_store(options.store, Missing::create);
   if (!store) return store.error();
   const auto info = store->new_epoch(path, *profile, {options.not_before.empty() ? first_day(path) : options.not_before, options.not_after, options.purpose, static_cast<std::uint32_t>(options.family_size)});
@@ -168,7 +169,7 @@ void add_key_commands(Command& group) {
     key.text("--epoch", "YYYY-MM", options.epoch, "month that the key is for [this month]");
     key.text("--profile", "NAME", options.profile, "profile of the mark [standard-2026-11]");
     key.whole("--family-size", "N", options.family_size, 2, 1u << 24, "members of the family, a power of two [1048576]");
-    key.text("--purpose", "TEXT", options.purpose, "what the key is for");
+    key.text("--purpose", "TEXT", options.purpose, "what the key is for [" + std::string(Keystore::kDefaultPurpose) + "]");
     key.text("--not-before", "DATE", options.not_before, "first day of use [of the epoch, or today]");
     key.text("--not-after", "DATE", options.not_after, "last day of use [of the epoch]");
     key.flag("--json", options.json, "one JSON object");

@@ -119,9 +119,10 @@ class Keystore {
     /// person thought of.
     [[nodiscard]] static constexpr Cost least() noexcept { return {1, 8192}; }
   };
+  static constexpr std::string_view kDefaultPurpose = "training provenance";
   struct EpochOptions {
     std::string not_before, not_after;  ///< YYYY-MM-DD; empty: first and last day of the epoch's month
-    std::string purpose;                ///< ASCII; empty: "training provenance"
+    std::string purpose;                ///< ASCII text, 1 to 4,096 bytes; empty: kDefaultPurpose
     std::uint32_t family_size = 1u << 20;
   };
   /// Makes the folder (which must not hold a keystore) with a fresh root. A cost out of bounds is `usage`.

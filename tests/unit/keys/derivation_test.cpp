@@ -126,6 +126,18 @@ TEST_CASE("invalid commitments are refused", "[keys]") {
   }
 }
 
+TEST_CASE("a commitment states a purpose, in ASCII text", "[keys]") {
+  const std::string good = text(section("valid")[0], "commitment"), usual = "training provenance";
+  const auto with = [&](const std::string& purpose) {
+    std::string bytes = good;
+    return Commitment::parse(bytes.replace(bytes.find(usual), usual.size(), purpose));
+  };
+  for (const std::string& purpose : {std::string("x"), std::string(1024, 'x'), std::string(4096, '~')}) CHECK(with(purpose).value().purpose == purpose);
+  CHECK(with("").error().message == "commitment: member \"purpose\" is empty");
+  CHECK(with(std::string(4097, 'x')).error().message == "commitment: member \"purpose\": longer than 4096 characters");
+  CHECK(with("tr\xC3\xA4ining").error().message == "commitment: member \"purpose\": expected printable ASCII");
+}
+
 TEST_CASE("every truncation of an opening is refused, and a changed bit never gives the same digest", "[keys]") {
   const std::string bytes = text(section("valid")[0], "opening");
   const std::string digest = text(section("valid")[0], "digest");

@@ -59,6 +59,7 @@ TEST_CASE("a keystore keeps its keys from one opening to the next", "[keys]") {
   CHECK(made.family_size == 1u << 20);
   CHECK(made.not_before == "2026-11-01");
   CHECK(made.not_after == "2026-11-30");
+  CHECK(made.purpose == Keystore::kDefaultPurpose);
 
   Keystore store = Keystore::open(folder, right()).value();
   REQUIRE(store.list()->size() == 1);

@@ -23,7 +23,7 @@ complete -c heirmark -f -n '__fish_seen_subcommand_from key; and not __fish_seen
 complete -c heirmark -n '__fish_seen_subcommand_from new; and __fish_seen_subcommand_from key' -l epoch -r -d 'month that the key is for [this month]'
 complete -c heirmark -n '__fish_seen_subcommand_from new; and __fish_seen_subcommand_from key' -l profile -r -d 'profile of the mark [standard-2026-11]'
 complete -c heirmark -n '__fish_seen_subcommand_from new; and __fish_seen_subcommand_from key' -l family-size -r -d 'members of the family, a power of two [1048576]'
-complete -c heirmark -n '__fish_seen_subcommand_from new; and __fish_seen_subcommand_from key' -l purpose -r -d 'what the key is for'
+complete -c heirmark -n '__fish_seen_subcommand_from new; and __fish_seen_subcommand_from key' -l purpose -r -d 'what the key is for [training provenance]'
 complete -c heirmark -n '__fish_seen_subcommand_from new; and __fish_seen_subcommand_from key' -l not-before -r -d 'first day of use [of the epoch, or today]'
 complete -c heirmark -n '__fish_seen_subcommand_from new; and __fish_seen_subcommand_from key' -l not-after -r -d 'last day of use [of the epoch]'
 complete -c heirmark -n '__fish_seen_subcommand_from new; and __fish_seen_subcommand_from key' -l json -d 'one JSON object'
