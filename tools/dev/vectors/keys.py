@@ -79,6 +79,9 @@ def valid_pairs():
                     {"profile": "greenlist-2026-11"}, {"profile": "tournament-2026-11"}, {"profile": "window-only-2026-11"}):
         o = opening(**changes)
         yield {"opening": canonical(o), "digest": hashlib.sha256(canonical(o).encode()).hexdigest(), "commitment": canonical(commitment(o))}
+    o = opening()
+    for changes in ({"purpose": " ~" * 2048}, {"notBefore": "0001-01-01", "notAfter": "9999-12-31"}):
+        yield {"opening": canonical(o), "digest": hashlib.sha256(canonical(o).encode()).hexdigest(), "commitment": canonical(commitment(o, **changes))}
 
 
 def invalid_openings():
@@ -130,6 +133,8 @@ def invalid_commitments():
         yield {"reason": reason, "bytes": text}
     for name in sorted(good):
         yield {"reason": f"{name} is missing", "bytes": canonical({k: v for k, v in good.items() if k != name})}
+    for reason, changes in (("an empty purpose", {"purpose": ""}), ("purpose of 4,097 characters", {"purpose": "x" * 4097}), ("a day of the year 0000", {"notBefore": "0000-01-01"})):
+        yield {"reason": reason, "bytes": canonical({**good, **changes})}
 
 
 SECTIONS = {"derivation": derivations, "valid": valid_pairs, "invalidOpening": invalid_openings, "invalidCommitment": invalid_commitments}
