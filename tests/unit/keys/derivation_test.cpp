@@ -138,6 +138,25 @@ TEST_CASE("a commitment states a purpose, in ASCII text", "[keys]") {
   CHECK(with("tr\xC3\xA4ining").error().message == "commitment: member \"purpose\": expected printable ASCII");
 }
 
+TEST_CASE("a commitment ends no earlier than it begins, and its family size is a power of two", "[keys]") {
+  const std::string good = text(section("valid")[0], "commitment");
+  const auto with = [&](const std::string& old, const std::string& other) {
+    std::string bytes = good;
+    return Commitment::parse(bytes.replace(bytes.find(old), old.size(), other));
+  };
+  CHECK(with("\"notAfter\":\"2026-11-30\"", "\"notAfter\":\"2026-11-01\"").ok());
+  const auto before = with("\"notAfter\":\"2026-11-30\"", "\"notAfter\":\"2026-10-31\"");
+  REQUIRE_FALSE(before.ok());
+  CHECK(before.error().message == "commitment: member \"notAfter\" lies before \"notBefore\"");
+  for (const char* size : {"2", "4", "1048576", "16777216"}) CHECK(with("\"familySize\":1048576", std::string("\"familySize\":") + size).ok());
+  for (const char* size : {"0", "1", "3", "6", "1048575", "1048577", "16777215", "16777217", "33554432"}) {
+    CAPTURE(size);
+    const auto wrong = with("\"familySize\":1048576", std::string("\"familySize\":") + size);
+    REQUIRE_FALSE(wrong.ok());
+    CHECK(wrong.error().message.find("member \"familySize\"") != std::string::npos);
+  }
+}
+
 TEST_CASE("every truncation of an opening is refused, and a changed bit never gives the same digest", "[keys]") {
   const std::string bytes = text(section("valid")[0], "opening");
   const std::string digest = text(section("valid")[0], "digest");
