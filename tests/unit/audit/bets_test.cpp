@@ -136,6 +136,17 @@ TEST_CASE("a baseline that nothing determines is one") {
   }
 }
 
+TEST_CASE("the slope is one up to 10^-12 of the uncentred squares, and fitted from there") {
+  // x = ln(1/4) and a little more: S_xx is a quarter of its square, R_xx is ln(4)^2. At 10^-12 the second p is 2,977 above the first.
+  const auto fitted = [](std::uint32_t more) {
+    audit::Baseline baseline;
+    baseline.add(std::vector<IssuedToken>{{1, (1u << 30) + more}, {2, 1u << 30}}, {{{1, 5}, {2, 6}}, {}});
+    return baseline.alpha_micro();
+  };
+  for (const std::uint32_t more : {1u, 1000u, 2970u}) REQUIRE(fitted(more) == 1'000'000);
+  for (const std::uint32_t more : {2984u, 4000u, 1u << 16}) REQUIRE(std::abs(static_cast<double>(fitted(more)) / (1e6 * 1e-6 / (more * 0x1p-30)) - 1) < 1e-3);
+}
+
 TEST_CASE("a slope is limited, so that it can be printed") {
   audit::Baseline steep;
   const std::vector<IssuedToken> nearly_even{{1, (1u << 30) + (1u << 16)}, {2, 1u << 30}};
