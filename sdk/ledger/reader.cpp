@@ -1,10 +1,14 @@
 // The reading side: lines, checkpoints, and the responses inside the sealed parts.
 #include "ledger/reader_impl.hpp"
 
+#include <map>
+#include <queue>
+#include <unordered_set>
 #include <utility>
 
 #include "base/text.hpp"
 #include "crypto/secretbox.hpp"
+#include "crypto/sha256.hpp"
 #include "ledger/checkpoint.hpp"
 
 namespace heirmark {
@@ -148,33 +152,56 @@ Result<void> LedgerReader::each_response(const LedgerSecret& secret, const Filte
     else return found.error();
   }
   ledger::Opener opener(impl_->database, impl_->info, secret.secret);
-  auto select = impl_->database.prepare("SELECT seq, line, sealed FROM records WHERE seq >= ? AND seq < ? AND sealed IS NOT NULL ORDER BY seq");
-  if (!select) return select.error();
-  select->bind(0, first).bind(1, end);
-  for (;;) {
-    const auto row = select->step();
-    if (!row) return row.error();
-    if (!*row) return {};
-    const std::uint64_t seq = select->number(0);
-    if (progress && !progress(static_cast<double>(seq - first) / static_cast<double>(end - first))) return Error{ErrorCode::stopped, "stopped"};
-    auto parsed = ledger::parse_record(select->text(1), seq);
-    if (!parsed) return Error{ErrorCode::invalid_evidence, where(seq) + ": " + parsed.error().message};
-    if (!filter.key_id.empty() && parsed->record.key_id != filter.key_id) continue;
-    if (parsed->record.marked_tokens == 0 && !filter.unmarked) continue;
-    parsed->record.sealed = true;
-    auto opened = opener.open(*parsed, select->blob(2));
-    if (!opened) return opened.error().at(where(seq));
-    if (!filter.accounts.empty() && !filter.accounts.contains(opened->packed.account)) continue;
+  // Opens what the filter takes. The account is inside, so that all but `chosen` are opened to be left out.
+  using Visit = std::function<Result<void>(const ledger::ParsedRecord&, std::string_view line, ledger::Unpacked&&)>;
+  const auto walk = [&](const std::unordered_set<std::uint64_t>* chosen, double from, double share, const Visit& visit) -> Result<void> {
+    auto select = impl_->database.prepare("SELECT seq, line, sealed FROM records WHERE seq >= ? AND seq < ? AND sealed IS NOT NULL ORDER BY seq");
+    if (!select) return select.error();
+    select->bind(0, first).bind(1, end);
+    for (;;) {
+      const auto row = select->step();
+      if (!row) return row.error();
+      if (!*row) return {};
+      const std::uint64_t seq = select->number(0);
+      if (progress && !progress(from + share * static_cast<double>(seq - first) / static_cast<double>(end - first))) return Error{ErrorCode::stopped, "stopped"};
+      if (chosen != nullptr && !chosen->contains(seq)) continue;
+      auto parsed = ledger::parse_record(select->text(1), seq);
+      if (!parsed) return Error{ErrorCode::invalid_evidence, where(seq) + ": " + parsed.error().message};
+      if (!filter.key_id.empty() && parsed->record.key_id != filter.key_id) continue;
+      if (parsed->record.marked_tokens == 0 && !filter.unmarked) continue;
+      parsed->record.sealed = true;
+      auto opened = opener.open(*parsed, select->blob(2));
+      if (!opened) return opened.error().at(where(seq));
+      if (!filter.accounts.empty() && !filter.accounts.contains(opened->packed.account)) continue;
+      if (auto done = visit(*parsed, select->text(1), *std::move(opened)); !done) return done;
+    }
+  };
+  const auto hand_over = [&](const ledger::ParsedRecord& parsed, std::string_view, ledger::Unpacked&& opened) {
     IssuedResponse out;
-    out.request_id = opened->packed.request_id;
-    out.account = opened->packed.account;
-    out.prompt = opened->packed.prompt;
-    out.tokens = opened->packed.tokens;
-    out.phat = std::move(opened->likeliest);
+    out.request_id = opened.packed.request_id;
+    out.account = opened.packed.account;
+    out.prompt = opened.packed.prompt;
+    out.tokens = opened.packed.tokens;
+    out.phat = std::move(opened.likeliest);
     for (std::size_t t = 0; t < out.phat.size(); ++t)
       if (out.phat[t].empty()) out.phat[t].push_back({out.tokens[t], 0xFFFFFFFFu});
-    if (auto done = response(parsed->record, std::move(out)); !done) return done;
-  }
+    return response(parsed.record, std::move(out));
+  };
+  if (filter.sample == 0) return walk(nullptr, 0, 1, hand_over);
+
+  using Place = std::pair<crypto::Digest, std::uint64_t>;
+  std::map<std::string, std::priority_queue<Place>, std::less<>> least;  // of each account, the greatest on top
+  const auto note = [&](const ledger::ParsedRecord& parsed, std::string_view line, ledger::Unpacked&& opened) -> Result<void> {
+    auto& places = least[opened.packed.account];
+    places.emplace(crypto::sha256(line), parsed.record.seq);
+    if (places.size() > filter.sample) places.pop();
+    return {};
+  };
+  if (auto done = walk(nullptr, 0, 0.9, note); !done) return done;
+  std::unordered_set<std::uint64_t> chosen;
+  for (auto& [account, places] : least)
+    for (; !places.empty(); places.pop()) chosen.insert(places.top().second);
+  return walk(&chosen, 0.9, 0.1, hand_over);
 }
 
 LedgerReader::LedgerReader(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}

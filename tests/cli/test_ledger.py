@@ -1,5 +1,6 @@
 """The issuance ledger, as a provider uses it: made, written by a marking server, verified, exported, purged."""
 import base64
+import hashlib
 import json
 import os
 import signal
@@ -52,6 +53,12 @@ class Ledger(Case):
         self.assertEqual(exported, direct)
         self.assertEqual([line["account"] for line in self.export("--account", "bob")], ["bob"] * 3)
         self.assertEqual(len(self.export("--account", "bob", "--account", "alice", "--key", "acme-70b/2026-11")), 8)
+        # Two of each account, by the digests of their lines; `exported` is in the order of the records.
+        lines = [line for line in self.run_ok("ledger", "list", self.ledger, "--records").out.splitlines(keepends=True) if json.loads(line)["type"] == "response"]
+        least = {account: sorted((hashlib.sha256(line.encode()).digest(), i) for i, line in enumerate(lines) if exported[i]["account"] == account)[:2] for account in ("alice", "bob")}
+        chosen = sorted(i for places in least.values() for _, i in places)
+        self.assertEqual([line["request_id"] for line in self.export("--sample", 2)], [exported[i]["request_id"] for i in chosen])
+        self.run_fails(2, "ledger", "export", self.ledger, "-o", self.dir / "x", "--sample", 0, *self.keys, words="--sample")
 
         public = self.dir / "public"
         self.run_ok("key", "commit", "acme-70b/2026-11", "-o", self.made(public) / "commitment.json", *self.keys, passphrase=PASSPHRASE)

@@ -303,6 +303,9 @@ class Bags(Folder):
             "plan": raw | {"plan.json": plan.replace(b'"stop":"fixed"', b'"stop":"later"')}, "space": raw | {"plan.json": plan.replace(b":", b": ", 1)},
             "statement of another": raw | {"statements/plan.dsse.json": raw["statements/verdict.dsse.json"]},
             "nothing": {}, "all records": raw | {"ledger.jsonl": raw["ledger.jsonl"].replace(b"[3,4,5]", b"[3,4,6]")}}
+        statement, _, _, _ = sv.read_statement("plan", raw["statements/plan.dsse.json"])
+        for what, signer in (("no signer", ""), ("long signer", "x" * 4097), ("another signer", "x" * 4096), ("signer of no ASCII", "\u00e9")):
+            payloads[what] = raw | {"statements/plan.dsse.json": signers[1].envelope(statement | {"predicate": statement["predicate"] | {"signer": signer}})}
         payloads |= {"without " + path: {p: d for p, d in raw.items() if p != path} for path in raw}
         for number, (what, payload) in enumerate(payloads.items()):
             state = self.damaged(2000 + number, payload, what)

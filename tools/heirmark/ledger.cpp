@@ -21,7 +21,7 @@ struct LedgerArguments {
   StoreOptions store;
   std::string folder, output, key, from, until, before;
   std::vector<std::string> accounts, notes;
-  std::uint64_t keep_days = 0;
+  std::uint64_t keep_days = 0, sample = 0;
   bool json = false, records = false, by_account = false, sealed = false;
 };
 
@@ -193,6 +193,7 @@ Result<int> ledger_export(const LedgerArguments& arguments) {
   filter.accounts = *std::move(accounts);
   filter.from = full_time(arguments.from);
   filter.until = full_time(arguments.until);
+  filter.sample = arguments.sample;
   if (auto good = check_writable(arguments.output); !good) return good.error();
   const auto reader = LedgerReader::open(arguments.folder);
   if (!reader) return reader.error();
@@ -306,6 +307,7 @@ void add_ledger_commands(Command& group) {
     command.text("--key", "KEY", arguments->key, "responses under this key, family/epoch");
     command.text("--from", "TIME", arguments->from, "recorded at this time or later");
     command.text("--until", "TIME", arguments->until, "recorded before this time");
+    command.whole("--sample", "N", arguments->sample, 1, 1u << 30, "of each account at most N, by the digests of their records [all]");
     add_store_options(command, arguments->store);
     command.note("A TIME is YYYY-MM-DD or YYYY-MM-DDThh:mm:ssZ, UTC. Responses without a mark are left out.");
     command.example("heirmark ledger export ledger/ --key acme-70b/2026-11 -o public/ledger.jsonl");

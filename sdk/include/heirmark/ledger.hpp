@@ -190,6 +190,7 @@ class LedgerReader {
     std::string from, until;                      ///< times, from <= t < until; empty: no bound
     std::string key_id;                           ///< empty: all
     bool unmarked = false;                        ///< also responses of which the key chose nothing
+    std::uint64_t sample = 0;                     ///< of each account at most so many: those whose lines have the least SHA-256; 0: all. Everything is opened to find them, and they again
   };
   using EachResponse = std::function<Result<void>(const LedgerRecord&, IssuedResponse&&)>;
   /// Opens the responses, in order, and checks each against its digests (`invalid_evidence` names the record). A position without likeliest

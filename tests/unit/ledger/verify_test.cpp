@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
+#include <set>
 #include <thread>
 
 #include "base/files.hpp"
@@ -456,4 +458,53 @@ TEST_CASE("something else in the place of a ledger is refused", "[ledger]") {
 }
 
 }  // namespace
+
+TEST_CASE("a sample takes of each account the responses whose lines have the least digests", "[ledger]") {
+  Made made;
+  {
+    Ledger ledger = made.open();
+    for (std::uint32_t i = 0; i < 40; ++i) REQUIRE(ledger.append(some_response(i, i % 8 == 0 ? "rare" : i % 2 == 0 ? "some" : "many", 2, i == 7 ? RowStatus::unmarked : RowStatus::issued)).ok());
+    REQUIRE(ledger.close().ok());
+  }
+  const auto reader = LedgerReader::open(made.folder()).value();
+  const auto of_each = [](std::uint64_t sample) {
+    LedgerReader::Filter filter;
+    filter.sample = sample;
+    return filter;
+  };
+  const auto taken = [&](const LedgerReader::Filter& filter) {
+    std::vector<std::pair<std::string, std::uint64_t>> out;  // account, seq
+    std::vector<double> shares;
+    REQUIRE(reader.each_response(made.secret(), filter, [&](const LedgerRecord& record, IssuedResponse&& response) -> Result<void> { return out.emplace_back(response.account, record.seq), Result<void>(); },
+                                 [&shares](double share) { return shares.push_back(share), true; }).ok());
+    CHECK(std::is_sorted(shares.begin(), shares.end()));
+    CHECK(shares.back() < 1);
+    return out;
+  };
+  const auto all = taken({});
+  REQUIRE(all.size() == 39);  // without the one of which the key chose nothing
+  std::map<std::uint64_t, std::string> digests;
+  REQUIRE(reader.each(0, 40, [&](const LedgerRecord& record) -> Result<void> { return digests[record.seq] = crypto::sha256_hex(record.line), Result<void>(); }).ok());
+  for (const std::uint64_t sample : {1u, 3u, 5u, 14u, 100u}) {
+    INFO(sample);
+    std::map<std::string, std::vector<std::pair<std::string, std::uint64_t>>> by_account;
+    for (const auto& [account, seq] : all) by_account[account].emplace_back(digests.at(seq), seq);
+    std::set<std::uint64_t> expected;
+    for (auto& [account, places] : by_account) {
+      std::sort(places.begin(), places.end());
+      for (std::size_t i = 0; i < std::min<std::size_t>(places.size(), sample); ++i) expected.insert(places[i].second);
+    }
+    std::vector<std::uint64_t> found;
+    for (const auto& [account, seq] : taken(of_each(sample))) found.push_back(seq);
+    CHECK(std::is_sorted(found.begin(), found.end()));
+    CHECK(std::set<std::uint64_t>(found.begin(), found.end()) == expected);
+    CHECK(found.size() == expected.size());
+  }
+  CHECK(taken(of_each(100)) == all);
+  LedgerReader::Filter rare = of_each(2);
+  rare.accounts = {"rare"};
+  CHECK(taken(rare).size() == 2);
+  CHECK(reader.each_response(made.secret(), of_each(1), [](const LedgerRecord&, IssuedResponse&&) { return Result<void>(); }, [](double share) { return share < 0.9; }).error().code == ErrorCode::stopped);
+}
+
 }  // namespace heirmark

@@ -41,7 +41,7 @@ _heirmark() {
     'heirmark ledger list') words='--records --accounts --json --keystore --passphrase-fd --help' ;;
     'heirmark ledger verify') words='--checkpoint --sealed --json --keystore --passphrase-fd --help' ;;
     'heirmark ledger checkpoint') words='--output --help' ;;
-    'heirmark ledger export') words='--output --account --key --from --until --keystore --passphrase-fd --help' ;;
+    'heirmark ledger export') words='--output --account --key --from --until --sample --keystore --passphrase-fd --help' ;;
     'heirmark ledger purge') words='--before --keep-days --account --keystore --passphrase-fd --help' ;;
     'heirmark detect') words='--opening --decoys --count-rule --reading --vocab --device --threads --explain --json --help' ;;
     'heirmark audit') words='power suspect plan run verdict --help' ;;

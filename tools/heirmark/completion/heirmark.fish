@@ -103,6 +103,7 @@ complete -c heirmark -n '__fish_seen_subcommand_from export; and __fish_seen_sub
 complete -c heirmark -n '__fish_seen_subcommand_from export; and __fish_seen_subcommand_from ledger' -l key -r -d 'responses under this key, family/epoch'
 complete -c heirmark -n '__fish_seen_subcommand_from export; and __fish_seen_subcommand_from ledger' -l from -r -d 'recorded at this time or later'
 complete -c heirmark -n '__fish_seen_subcommand_from export; and __fish_seen_subcommand_from ledger' -l until -r -d 'recorded before this time'
+complete -c heirmark -n '__fish_seen_subcommand_from export; and __fish_seen_subcommand_from ledger' -l sample -r -d 'of each account at most N, by the digests of their records [all]'
 complete -c heirmark -n '__fish_seen_subcommand_from export; and __fish_seen_subcommand_from ledger' -l keystore -r -d 'the keystore [~/.local/share/heirmark]'
 complete -c heirmark -n '__fish_seen_subcommand_from export; and __fish_seen_subcommand_from ledger' -l passphrase-fd -r -d 'read its passphrase from descriptor N [ask]'
 complete -c heirmark -n '__fish_seen_subcommand_from purge; and __fish_seen_subcommand_from ledger' -l before -r -d 'those recorded before this time'
