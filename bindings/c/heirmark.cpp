@@ -167,8 +167,9 @@ heirmark_status heirmark_sample(const heirmark_sampler* sampler, const heirmark_
 }
 heirmark_status heirmark_sample_sequences(const heirmark_sampler* sampler, const heirmark_logits* logits, heirmark_sequence* const* sequences, const heirmark_params* params,
                                           heirmark_sampled* sampled) {
-  if (sampler == nullptr || logits == nullptr || sequences == nullptr || params == nullptr || sampled == nullptr)
-    return usage("sampler, logits, sequences, params or sampled is null");
+  if (sampler == nullptr || logits == nullptr) return usage("sampler or logits is null");
+  if (logits->rows == 0) return HEIRMARK_OK;
+  if (sequences == nullptr || params == nullptr || sampled == nullptr) return usage("sequences, params or sampled is null");
   if (heirmark_sampler_backend(sampler) != HEIRMARK_BACKEND_CPU) return usage("the sampler is a device's: fill rows with heirmark_sequence_row and call heirmark_sample");
   if (logits->rows > sampler->sampler.max_rows()) return usage("more rows than max_rows");
   return guarded([&] {
@@ -228,9 +229,13 @@ heirmark_status heirmark_sequence_row(const heirmark_sampler* sampler, const hei
   });
 }
 namespace {
-/// A token that the sampler cannot have given would stand in a window that nobody else has.
-bool in_vocabulary(const heirmark_sampler& sampler, const heirmark_sampled* sampled, size_t count) {
-  return std::all_of(sampled, sampled + count, [&](const heirmark_sampled& one) { return one.token == HEIRMARK_NO_TOKEN || one.token < sampler.vocab; });
+/// What no sampler can have given: a token that would stand in a window that nobody else has, or a status without a meaning.
+const char* impossible(const heirmark_sampler& sampler, const heirmark_sampled* sampled, size_t count) {
+  for (const heirmark_sampled& one : std::span(sampled, count)) {
+    if (one.token != HEIRMARK_NO_TOKEN && one.token >= sampler.vocab) return "a token is outside the vocabulary";
+    if (one.status > HEIRMARK_ROW_NEEDS_ALL_LOGITS) return "a status that there is not";
+  }
+  return nullptr;
 }
 }  // namespace
 
@@ -238,7 +243,7 @@ heirmark_status heirmark_sequence_settle(const heirmark_sampler* sampler, heirma
   if (sampler == nullptr || sequence == nullptr || row == nullptr || sampled == nullptr) return usage("sampler, sequence, row or sampled is null");
   // Not its request id: who draws a position again gives the second row another one.
   if (row->position != sequence->sequence.position()) return usage("the row was made for another position of the sequence");
-  if (!in_vocabulary(*sampler, sampled, 1)) return usage("a token is outside the vocabulary");
+  if (const char* what = impossible(*sampler, sampled, 1)) return usage(what);
   return guarded([&] {
     sampler->sampler.settle(sequence->sequence, *cpp(row), *cpp(sampled));
     return HEIRMARK_OK;
@@ -251,6 +256,7 @@ heirmark_status heirmark_draft_rows(const heirmark_sampler* sampler, const heirm
                                     heirmark_row* rows) {
   if (sampler == nullptr || sequence == nullptr || params == nullptr || rows == nullptr) return usage("sampler, sequence, params or rows is null");
   if (draft == nullptr && draft_count != 0) return usage("draft is null");
+  if (std::find(draft, draft + draft_count, HEIRMARK_NO_TOKEN) != draft + draft_count) return usage("HEIRMARK_NO_TOKEN is no token, and stands in the draft");
   return guarded([&] {
     sampler->sampler.draft_rows(sequence->sequence, cpp(*params), {draft, draft_count}, {cpp(rows), draft_count + 1});
     return HEIRMARK_OK;
@@ -261,8 +267,9 @@ heirmark_status heirmark_draft_settle(const heirmark_sampler* sampler, heirmark_
   if (sampler == nullptr || sequence == nullptr || rows == nullptr || sampled == nullptr || taken == nullptr)
     return usage("sampler, sequence, rows, sampled or taken is null");
   if (draft == nullptr && draft_count != 0) return usage("draft is null");
-  if (rows->position != sequence->sequence.position()) return usage("the rows were made for another position of the sequence");
-  if (!in_vocabulary(*sampler, sampled, draft_count + 1)) return usage("a token is outside the vocabulary");
+  for (size_t i = 0; i <= draft_count; ++i)
+    if (rows[i].position != sequence->sequence.position() + i) return usage("the rows were made for other positions of the sequence");
+  if (const char* what = impossible(*sampler, sampled, draft_count + 1)) return usage(what);
   return guarded([&] {
     *taken = sampler->sampler.settle_draft(sequence->sequence, {cpp(rows), draft_count + 1}, {draft, draft_count}, {cpp(sampled), draft_count + 1});
     return HEIRMARK_OK;

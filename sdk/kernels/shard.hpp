@@ -34,7 +34,7 @@ static_assert(sizeof(ShardSums) == 32 + 4 * core::kBins);
 struct ShardPick {
   std::uint32_t count, bin[kMaxCandidates], reserved[3];
 };
-HEIRMARK_HD_INLINE std::uint32_t shard_per_bin(std::uint32_t largest) { return (largest + core::kBins - 1) / core::kBins; }
+HEIRMARK_HD_INLINE std::uint32_t shard_per_bin(std::uint32_t largest) { return largest / core::kBins + (largest % core::kBins != 0 ? 1 : 0); }
 HEIRMARK_HD_INLINE std::uint64_t shard_pick_bytes(std::uint32_t largest) {
   return (sizeof(ShardPick) + std::uint64_t{4} * kMaxCandidates * shard_per_bin(largest) + 15) / 16 * 16;
 }
@@ -280,7 +280,10 @@ HEIRMARK_HD_INLINE void shard_draw(X& x, const ShardBatch& batch, std::uint32_t 
   }
   x.each([&](unsigned t) {
     if (t != 0) return;
-    batch.out[index] = {merged.token, merged.status, core::float_from_bits(0x7FC00000u)};
+    Sampled& out = batch.out[index];
+    out.token = merged.token;
+    out.status = merged.status;
+    out.log_prob = core::float_from_bits(0x7FC00000u);
   });
 }
 

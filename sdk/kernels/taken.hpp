@@ -14,7 +14,7 @@ HEIRMARK_HD_INLINE std::uint32_t taken_of(const TokenId* draft, const Sampled* s
   std::uint32_t taken = 0;
   while (taken < rows) {
     const Sampled& now = sampled[taken];
-    if (now.token == kNoToken) break;
+    if (now.token == kNoToken || !has_token(now.status)) break;
     ++taken;
     if (now.status == RowStatus::infinite_logit || taken == rows || draft[taken - 1] != now.token) break;
   }

@@ -266,6 +266,17 @@ Result<Ledger> Ledger::open(const std::filesystem::path& folder, const Options& 
   return Ledger(std::move(impl));
 }
 
+Result<void> Ledger::may_open(const std::filesystem::path& folder) {
+  const auto info = ledger::read_info(folder);
+  if (!info) return info.error();
+  if (const auto key = ledger::read_log_key(folder, *info); !key) return key.error();
+  const auto lock = folder / ledger::kLockFile;
+  // SQLite makes -wal and -shm beside its file.
+  for (const auto& path : {folder, folder / ledger::kDatabaseFile, files::is_missing(lock) ? folder : lock})
+    if (::faccessat(AT_FDCWD, path.c_str(), R_OK | W_OK, AT_EACCESS) != 0) return files::failure(path, errno, files::Access::write);
+  return {};
+}
+
 Result<std::uint64_t> Ledger::append(Issued&& issued) {
   if (!impl_) return Error{ErrorCode::usage, "the ledger is closed"};
   if (::getpid() != impl_->process) return Error{ErrorCode::usage, kForked};

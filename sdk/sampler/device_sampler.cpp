@@ -24,10 +24,17 @@ constexpr unsigned kMaxThreads = 1024;
 constexpr std::size_t kAlignment = 256;
 
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-bool is_aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % kAlignment == 0; }
+bool is_aligned(const void* pointer, std::size_t to = kAlignment) { return reinterpret_cast<std::uintptr_t>(pointer) % to == 0; }
 Error usage(std::string message) { return {ErrorCode::usage, std::move(message)}; }
 Error cuda(std::string_view what, const char* words) { return {ErrorCode::io, "CUDA, " + std::string(what) + ": " + words}; }
 
+/// What is wrong with a pointer to structures, or to what ranks exchange. On a device a misaligned one would end every later call too.
+constexpr std::size_t kExchange = 16;
+std::optional<Error> check(const char* name, const void* pointer, std::size_t alignment) {
+  if (pointer == nullptr) return usage(std::string(name) + " is null");
+  if (!is_aligned(pointer, alignment)) return usage(std::string(name) + " is not aligned to " + std::to_string(alignment) + " bytes");
+  return std::nullopt;
+}
 /// What is wrong with logits of `columns` columns.
 std::optional<Error> check(const Logits& logits, std::uint32_t columns, std::uint32_t max_rows) {
   if (logits.rows > max_rows) return usage("more rows than max_rows");
@@ -155,10 +162,14 @@ void DeviceSampler::Impl::run_row(void* context, std::size_t index) noexcept {
   TopTokens* top = call.top == nullptr ? nullptr : call.top + index;
   DeviceRow row = call.rows[index];
   const bool greedy = row.temperature == 0 || row.mode == static_cast<std::uint32_t>(Mode::greedy);
-  // The kernel without truncation refuses such a row, so this does.
-  if (!impl.options.truncation && top == nullptr && !greedy && kernels::truncates(kernels::limits_of(row, impl.options.vocab_size))) row.mode = ~std::uint32_t{0};
+  // As the kernels do of a launch that was promised that nobody asks.
+  if (!impl.options.truncation && !greedy && kernels::truncates(kernels::limits_of(row, impl.options.vocab_size))) row.mode = ~std::uint32_t{0};
   const std::size_t offset = index * call.logits->row_stride * sampler::bytes_per_logit(call.logits->dtype);
-  call.out[index] = impl.rows->sample(static_cast<const std::byte*>(call.logits->data) + offset, call.logits->dtype, row, impl.options.log_probs, top);
+  const Sampled sampled = impl.rows->sample(static_cast<const std::byte*>(call.logits->data) + offset, call.logits->dtype, row, impl.options.log_probs, top);
+  Sampled& out = call.out[index];  // member by member, as on a device: what is between them stays the caller's
+  out.token = sampled.token;
+  out.status = sampled.status;
+  out.log_prob = sampled.log_prob;
 }
 
 DeviceSampler::DeviceSampler(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
@@ -218,8 +229,10 @@ Result<void> DeviceSampler::sample(const Logits& logits, const DeviceRow* rows, 
   if (auto error = check(logits, impl.options.vocab_size, impl.options.max_rows)) return std::move(*error);
   if (logits.rows == 0) return {};
   const std::size_t size = sampler::bytes_per_logit(logits.dtype);
-  if (rows == nullptr) return usage("rows is null");
-  if (out == nullptr) return usage("out is null");
+  if (auto error = check("rows", rows, alignof(DeviceRow))) return std::move(*error);
+  if (auto error = check("out", out, alignof(Sampled))) return std::move(*error);
+  if (top != nullptr)
+    if (auto error = check("top", top, alignof(TopTokens))) return std::move(*error);
   if (impl.backend == Backend::cpu) {
     Impl::Call call{&impl, &logits, rows, out, top};
     if (impl.pool) {
@@ -244,7 +257,7 @@ Result<void> DeviceSampler::sample(const Logits& logits, const DeviceRow* rows, 
   batch.scheme = impl.scheme;
   batch.shape = kernels::shape_for(count, impl.options.vocab_size, impl.processors);
   batch.log_probs = impl.options.log_probs;
-  batch.truncation = impl.options.truncation || top != nullptr;
+  batch.truncation = impl.options.truncation;
   batch.workspace.tickets = reinterpret_cast<std::uint32_t*>(memory);
   batch.workspace.slices = reinterpret_cast<kernels::SliceResult*>(memory + impl.tickets_bytes());
   std::byte* const behind = memory + impl.tickets_bytes() + Impl::slices_bytes(count);
@@ -284,8 +297,12 @@ std::size_t DeviceSampler::settle_draft(Sequence& sequence, std::span<const Devi
 
 Result<void> DeviceSampler::count_taken(const std::uint32_t* first, const TokenId* draft, const Sampled* sampled, std::uint32_t* taken, std::uint32_t count, void* stream) const {
   if (count == 0) return {};
-  if (first == nullptr || sampled == nullptr || taken == nullptr) return usage("first, sampled or taken is null");
+  for (const auto& [name, pointer] : {std::pair<const char*, const void*>{"first", first}, {"sampled", sampled}, {"taken", taken}})
+    if (auto error = check(name, pointer, alignof(std::uint32_t))) return std::move(*error);
+  if (!is_aligned(draft, alignof(TokenId))) return usage("draft is not aligned to 4 bytes");
   if (impl_->backend == Backend::cpu) {
+    for (std::uint32_t d = 0; d < count && draft == nullptr; ++d)
+      if (first[d + 1] > first[d] && first[d + 1] - first[d] > 1) return usage("draft is null");
     for (std::uint32_t d = 0; d < count; ++d) taken[d] = kernels::taken_of(first, draft, sampled, d);
     return {};
   }
@@ -300,7 +317,8 @@ Result<void> DeviceSampler::shard_sum(const Logits& logits, const ShardPlan& pla
   if (auto error = check(plan, impl_->options.vocab_size)) return std::move(*error);
   if (auto error = check(logits, plan.size, impl_->options.max_rows)) return std::move(*error);
   if (logits.rows == 0) return {};
-  if (rows == nullptr || sums == nullptr) return usage("rows or sums is null");
+  if (auto error = check("rows", rows, alignof(DeviceRow))) return std::move(*error);
+  if (auto error = check("sums", sums, kExchange)) return std::move(*error);
   kernels::ShardBatch batch = batch_of(logits, plan, rows);
   batch.own_sums = static_cast<kernels::ShardSums*>(sums);
   return impl_->shard(batch, kernels::ShardStep::sum, logits.dtype, stream);
@@ -310,7 +328,9 @@ Result<void> DeviceSampler::shard_pick(const Logits& logits, const ShardPlan& pl
   if (auto error = check(plan, impl_->options.vocab_size)) return std::move(*error);
   if (auto error = check(logits, plan.size, impl_->options.max_rows)) return std::move(*error);
   if (logits.rows == 0) return {};
-  if (rows == nullptr || all_sums == nullptr || picks == nullptr) return usage("rows, all_sums or picks is null");
+  if (auto error = check("rows", rows, alignof(DeviceRow))) return std::move(*error);
+  for (const auto& [name, pointer] : {std::pair<const char*, const void*>{"all_sums", all_sums}, {"picks", picks}})
+    if (auto error = check(name, pointer, kExchange)) return std::move(*error);
   kernels::ShardBatch batch = batch_of(logits, plan, rows);
   batch.sums = static_cast<const kernels::ShardSums*>(all_sums);
   batch.own_pick = static_cast<std::byte*>(picks);
@@ -322,7 +342,10 @@ Result<void> DeviceSampler::shard_draw(std::uint32_t count, const ShardPlan& pla
   if (auto error = check(plan, impl_->options.vocab_size)) return std::move(*error);
   if (count > impl_->options.max_rows) return usage("more rows than max_rows");
   if (count == 0) return {};
-  if (rows == nullptr || all_sums == nullptr || all_picks == nullptr || out == nullptr) return usage("rows, all_sums, all_picks or out is null");
+  if (auto error = check("rows", rows, alignof(DeviceRow))) return std::move(*error);
+  if (auto error = check("out", out, alignof(Sampled))) return std::move(*error);
+  for (const auto& [name, pointer] : {std::pair<const char*, const void*>{"all_sums", all_sums}, {"all_picks", all_picks}})
+    if (auto error = check(name, pointer, kExchange)) return std::move(*error);
   kernels::ShardBatch batch = batch_of({nullptr, DType::float32, count, 0}, plan, rows);
   batch.sums = static_cast<const kernels::ShardSums*>(all_sums);
   batch.picks = static_cast<const std::byte*>(all_picks);

@@ -61,7 +61,7 @@ DeviceRow SequenceSteps::row(const Sequence& sequence, const SamplingParams& par
 }
 
 void SequenceSteps::settle(Sequence& sequence, const DeviceRow& row, const Sampled& sampled) {
-  if (sampled.token == kNoToken) return;
+  if (sampled.token == kNoToken || !has_token(sampled.status)) return;
   if (sampled.status == RowStatus::marked) sequence.record({row.window[0], row.window[1], row.window[2], row.window[3]});
   sequence.accept(sampled.token);
 }

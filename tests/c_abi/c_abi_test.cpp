@@ -219,7 +219,25 @@ TEST_CASE("a draft of what plain sampling gives is taken whole, and one wrong to
   const std::uint32_t first[] = {0, kDraft + 1};
   std::uint32_t counted = 0;
   REQUIRE(heirmark_draft_count_taken(sampler.sampler, first, draft.data(), sampled.data(), &counted, 1, nullptr) == HEIRMARK_OK);
+  CHECK(heirmark_draft_count_taken(sampler.sampler, first, nullptr, sampled.data(), &counted, 1, nullptr) == HEIRMARK_USAGE);
   std::size_t taken = 0;
+  // What the sampler cannot have given, and what was not asked for here, is refused and changes nothing.
+  auto wrong = sampled;
+  wrong[1].status = 7;
+  CHECK(heirmark_draft_settle(sampler.sampler, drafted, rows.data(), draft.data(), kDraft, wrong.data(), &taken) == HEIRMARK_USAGE);
+  auto elsewhere = rows;
+  elsewhere[1].position += 5;
+  CHECK(heirmark_draft_settle(sampler.sampler, drafted, elsewhere.data(), draft.data(), kDraft, sampled.data(), &taken) == HEIRMARK_USAGE);
+  auto torn = draft;
+  torn[0] = HEIRMARK_NO_TOKEN;
+  CHECK(heirmark_draft_rows(sampler.sampler, drafted, &params, torn.data(), kDraft, elsewhere.data()) == HEIRMARK_USAGE);
+  wrong[0].token = 7;
+  wrong[0].status = HEIRMARK_ROW_BAD_PARAMETER;
+  CHECK(heirmark_sequence_settle(sampler.sampler, drafted, rows.data(), wrong.data()) == HEIRMARK_OK);  // no token: nothing
+  CHECK(heirmark_sequence_position(drafted) == 0);
+  CHECK(heirmark_sequence_settle(sampler.sampler, drafted, rows.data(), &wrong[1]) == HEIRMARK_USAGE);
+  const heirmark_logits none{nullptr, HEIRMARK_FLOAT32, 0, kVocab};
+  CHECK(heirmark_sample_sequences(sampler.sampler, &none, nullptr, nullptr, nullptr) == HEIRMARK_OK);
   REQUIRE(heirmark_draft_settle(sampler.sampler, drafted, rows.data(), draft.data(), kDraft, sampled.data(), &taken) == HEIRMARK_OK);
   CHECK(taken == 3);
   CHECK(counted == 3);

@@ -65,7 +65,7 @@ class Doctor(DoctorCase):
         text = self.mark("--ledger", ledger)
         checks = self.checks("--subkeys", self.subkeys, "--text", text, "--ledger", ledger)
         self.assertEqual({code for code, (level, _) in checks.items() if level == "ok"} | {"clock", "ledger.disk"},
-                         {"clock", "keys.read", "keys.epoch", "probe", "text", "ledger.read", "ledger.checkpoint", "ledger.key", "ledger.disk"})
+                         {"clock", "keys.read", "keys.epoch", "probe", "text", "ledger.read", "ledger.open", "ledger.checkpoint", "ledger.key", "ledger.disk"})
         self.assertEqual(checks["ledger.server"][0], "note")
         self.assertEqual(set(self.run_ok("doctor", "--subkeys", self.subkeys, "--json").json), json_members()["doctor"])
         lines = self.run_ok("doctor", "--subkeys", self.subkeys).out.splitlines()
@@ -109,6 +109,34 @@ class Doctor(DoctorCase):
         database.close()
         self.assertIn("record 3 is missing", self.checks("--subkeys", self.subkeys, "--ledger", ledger, code=1)["ledger.read"][1])
         self.assertEqual(self.checks("--subkeys", self.subkeys, "--ledger", self.dir / "none", code=1)["ledger.read"][0], "fail")
+
+    def test_a_ledger_that_no_server_can_open(self):
+        """What a server would say at its start is said here, too."""
+        ledger, other = self.ledger(), self.dir / "other"
+        self.mark("--ledger", ledger)
+        self.run_ok("ledger", "new", other, "--keystore", self.store, passphrase=PASSPHRASE)
+        key, right = ledger / "log.key", (ledger / "log.key").read_bytes()
+        look = ("--subkeys", self.subkeys, "--ledger", ledger)
+        for words, spoil in (("open to others", lambda: key.chmod(0o644)), ("not the key that ledger.json names", lambda: key.write_bytes((other / "log.key").read_bytes())),
+                             ("not a signing key", lambda: key.write_bytes(b"x")), ("log.key", key.unlink)):
+            spoil()
+            checks = self.checks(*look, code=1)
+            self.assertEqual((checks["ledger.open"][0], checks["ledger.read"][0]), ("fail", "ok"), words)
+            self.assertIn(words, checks["ledger.open"][1])
+            refused = heirmark("mark", "--subkeys", self.subkeys, "--ledger", ledger, "--texts", 1, "--tokens", 4, "-o", self.dir / "x.jsonl")
+            self.assertNotEqual(refused.code, 0)
+            self.assertIn(checks["ledger.open"][1], refused.err)
+            key.write_bytes(right)
+            key.chmod(0o600)
+        if os.geteuid() != 0:  # root may write anywhere
+            for path in (ledger, ledger / "ledger.db"):
+                mode = path.stat().st_mode & 0o777
+                path.chmod(0o500)
+                self.assertEqual(self.checks(*look, code=1)["ledger.open"][0], "fail")
+                path.chmod(mode)
+        ledger.chmod(0o755)
+        self.assertEqual(self.checks(*look)["ledger.open"][0], "note")
+        self.assertIn("0755", self.checks(*look)["ledger.open"][1])
 
     def test_a_server_that_runs_is_seen(self):
         ledger = self.ledger()

@@ -21,9 +21,9 @@ void Check::count(const Batch& batch, const Expected& want, Scheme scheme) {
   counts_.by_scheme[static_cast<int>(scheme)] += batch.rows.size();
   if (batch.vocab >= 32000) counts_.large_vocab += batch.rows.size();
   for (std::size_t i = 0; i < batch.rows.size(); ++i) {
-    ++counts_.by_status[static_cast<int>(want.out[0][i].status)];
+    ++counts_.by_status[static_cast<int>(want.out[i].status)];
     const DeviceRow& row = batch.rows[i];
-    if (has_token(want.out[0][i].status) && (row.min_p > 0 || row.top_p < 1 || (row.top_k != 0 && row.top_k < batch.vocab))) ++counts_.truncated;
+    if (chosen(want.out[i].status) && (row.min_p > 0 || row.top_p < 1 || (row.top_k != 0 && row.top_k < batch.vocab))) ++counts_.truncated;
   }
 }
 
@@ -32,7 +32,7 @@ void Check::spoil(Results& results, const Batch& batch, Worker& worker) {
   if (settings_.spoil.empty() || spoiled_.exchange(true)) return;
   for (std::size_t i = 0; i < results.out.size(); ++i) {
     Sampled& out = results.out[i];
-    if (!has_token(out.status) && settings_.spoil != "status") continue;
+    if (!chosen(out.status) && settings_.spoil != "status") continue;
     // Of rows of mode off only launches are compared, and there may be no other one.
     if (settings_.spoil == "token" && batch.rows[i].mode == static_cast<std::uint32_t>(Mode::off)) continue;
     if (settings_.spoil == "token") out.token = out.token == 0 ? 1 : out.token - 1;
@@ -88,7 +88,7 @@ void Check::run_case(Worker& worker, std::uint64_t number) {
     const std::size_t distinct = crowd ? 24 : count;
     Batch batch = make_batch(random, vocab, dtype, count, distinct, kind, profile.window, accounts, truncation);
     kind += static_cast<unsigned>(distinct);
-    const Expected want = expected(host, batch, truncation);
+    const Expected want = expected(host, batch);
     std::byte *logits = nullptr, *rows = nullptr;
     copy_batch(worker, batch, logits, rows);
 
@@ -103,7 +103,7 @@ void Check::run_case(Worker& worker, std::uint64_t number) {
       const Results part = launch(worker, device, batch, logits, rows, from, piece, random() % 4 == 0, static_cast<unsigned char>(random()), settings_.bare);
       compare(batch, from, part, want, log_probs, "part of the batch");
       for (std::size_t i = 0; i < piece; ++i)
-        if ((truncation || part.top.empty() == whole.top.empty()) && part.out[i].token != whole.out[from + i].token)  // rows of mode off too
+        if (part.out[i].token != whole.out[from + i].token)  // rows of mode off too
           throw Different(format("part of the batch, slot %zu of %zu: another token than in the whole batch\n", i, piece) + describe(batch, from + i) + "  part:  " + text_of(part.out[i]) +
                           "\n  whole: " + text_of(whole.out[from + i]) + "\n");
       from += piece;
@@ -151,7 +151,7 @@ void Check::shards(Worker& worker, Random& random, const DeviceSampler& device, 
     worker.fetch(out, got.data(), out_bytes, "out of shard_draw");
     for (std::uint32_t i = 0; i < count; ++i) {
       const DeviceRow& row = batch.rows[i];
-      const Sampled& right = nobodys(row) ? whole.out[i] : want.out[0][i];
+      const Sampled& right = nobodys(row) ? whole.out[i] : want.out[i];
       const bool left = got[i].status == RowStatus::needs_all_logits;
       if (left ? got[i].token != kNoToken : got[i].status != right.status || got[i].token != right.token)
         throw Different(format("sharded over %" PRIu32 " ranks, rank %" PRIu32 ", slot %" PRIu32 ": different token or status\n", ranks, r, i) + describe(batch, i) + "  shards: " + text_of(got[i]) +
@@ -400,7 +400,7 @@ void Check::drafts() {
     std::vector<Sampled> got(length + 1);
     for (std::size_t i = 0; i <= length; ++i) {
       got[i].status = random() % 12 == 0 ? RowStatus::no_finite_logit : RowStatus::marked;
-      got[i].token = !has_token(got[i].status) ? kNoToken : i < length && own[i] < kVocab && random() % 4 != 0 ? own[i] : static_cast<TokenId>(random() % kVocab);
+      got[i].token = !chosen(got[i].status) ? kNoToken : i < length && own[i] < kVocab && random() % 4 != 0 ? own[i] : static_cast<TokenId>(random() % kVocab);
     }
     const TokenId prompt[] = {1, 2, 3};
     Sequence sequence = device.begin({}, prompt);

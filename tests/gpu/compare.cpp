@@ -58,12 +58,12 @@ bool may_be_drawn(const Batch& batch, std::size_t index, std::uint32_t token) {
 /// Empty: what the device gave is right.
 std::string difference(const Batch& batch, std::size_t index, const Sampled& got, const TopTokens* got_top, const Sampled& want, const TopTokens& want_top, bool log_probs) {
   if (got.status != want.status) return "status";
-  if (nobodys(batch.rows[index]) && has_token(got.status)) {
+  if (nobodys(batch.rows[index]) && chosen(got.status)) {
     if (!may_be_drawn(batch, index, got.token)) return "token that cannot be drawn";
   } else if (got.token != want.token) {
     return "token";
   }
-  if (!log_probs || !has_token(got.status)) {
+  if (!log_probs || !chosen(got.status)) {
     if (!std::isnan(got.log_prob)) return "log_prob where none is due";
   } else {
     const double exact = exact_log_prob(batch, index, got.token);
@@ -99,15 +99,13 @@ Results launch(Worker& worker, const DeviceSampler& sampler, const Batch& batch,
   return results;
 }
 
-Expected expected(const DeviceSampler& sampler, const Batch& batch, bool truncation) {
+Expected expected(const DeviceSampler& sampler, const Batch& batch) {
   const std::size_t count = batch.rows.size();
   Expected want;
-  want.out[1].resize(count);
+  want.out.resize(count);
   want.top.resize(count);
   const Logits logits = batch.logits(batch.bytes.data(), 0, count);
-  must(sampler.sample(logits, batch.rows.data(), want.out[1].data(), want.top.data(), {}, nullptr), "sample on the CPU");
-  want.out[0] = want.out[1];
-  if (!truncation) must(sampler.sample(logits, batch.rows.data(), want.out[0].data(), nullptr, {}, nullptr), "sample on the CPU");
+  must(sampler.sample(logits, batch.rows.data(), want.out.data(), want.top.data(), {}, nullptr), "sample on the CPU");
   return want;
 }
 
@@ -132,7 +130,7 @@ std::string describe(const Batch& batch, std::size_t index) {
 }
 
 void compare(const Batch& batch, std::size_t from, const Results& got, const Expected& expected, bool log_probs, const char* how) {
-  const std::vector<Sampled>& want = expected.out[got.top.empty() ? 0 : 1];
+  const std::vector<Sampled>& want = expected.out;
   for (std::size_t i = 0; i < got.out.size(); ++i) {
     const std::string what = difference(batch, from + i, got.out[i], got.top.empty() ? nullptr : &got.top[i], want[from + i], expected.top[from + i], log_probs);
     if (what.empty()) continue;

@@ -94,17 +94,18 @@ class Worker {
 [[nodiscard]] Results launch(Worker& worker, const DeviceSampler& sampler, const Batch& batch, const std::byte* logits, const std::byte* rows, std::size_t from, std::size_t count,
                              bool with_top, unsigned char poison, bool bare);
 
-/// The same rows on the CPU, with and without top tokens: only with them a sampler that was made without truncation truncates.
+/// The same rows on the CPU.
 struct Expected {
-  std::vector<Sampled> out[2];
+  std::vector<Sampled> out;
   std::vector<TopTokens> top;
 };
-[[nodiscard]] Expected expected(const DeviceSampler& sampler, const Batch& batch, bool truncation = true);
+[[nodiscard]] Expected expected(const DeviceSampler& sampler, const Batch& batch);
 
 inline bool greedy(const DeviceRow& row) { return row.mode == static_cast<std::uint32_t>(Mode::greedy) || row.temperature == 0; }
 /// Drawn with the key that nobody keeps: each sampler has its own.
 inline bool nobodys(const DeviceRow& row) { return row.mode == static_cast<std::uint32_t>(Mode::off) && !greedy(row); }
-inline bool has_token(RowStatus status) { return status == RowStatus::marked || status == RowStatus::issued || status == RowStatus::unmarked; }
+/// Chosen by its logits, so with a log-probability.
+inline bool chosen(RowStatus status) { return status == RowStatus::marked || status == RowStatus::issued || status == RowStatus::unmarked; }
 
 [[nodiscard]] std::string text_of(const Sampled& sampled);
 /// Everything about a row.

@@ -225,6 +225,7 @@ class Doctor {
     else
       add("ledger.read", Level::fail, check->problems.front() + (check->problems.size() > 1 ? " (and " + grouped(check->problems.size() - 1) + " more)" : ""));
     server_of_ledger();
+    permissions();
     const std::uint64_t open = check->summary.records - check->covered;
     std::string since;  // of the first record that no checkpoint covers
     if (open > 0) {
@@ -251,6 +252,14 @@ class Doctor {
     const bool held = descriptor >= 0 && ::flock(descriptor, LOCK_SH | LOCK_NB) != 0;
     if (descriptor >= 0) ::close(descriptor);
     add("ledger.server", held ? Level::ok : Level::note, held ? "a server has it open" : "no server has it open now");
+  }
+
+  /// What a server needs to begin, for the user who runs this.
+  void permissions() {
+    struct stat info {};
+    if (const auto may = Ledger::may_open(arguments_.ledger); !may) add("ledger.open", Level::fail, may.error().message);
+    else if (::stat(arguments_.ledger.c_str(), &info) == 0 && (info.st_mode & 077) != 0) add("ledger.open", Level::note, "a server of this user can open it; so can others read in it: its mode is " + mode_text(info) + ", not 0700");
+    else add("ledger.open", Level::ok, "a server of this user can open it");
   }
 
   void newest_key(const LedgerReader& reader, std::uint64_t records) {

@@ -43,7 +43,7 @@ struct TopToken {
   TokenId token = kNoToken;
   std::uint32_t p = 0;
 };
-/// The likeliest tokens of a row: what the ledger logs. Descending by p, then ascending by token; unused places hold kNoToken.
+/// The likeliest tokens of a row: what the ledger logs. In descending order of their logits, equal ones ascending by token (specs/marks.md), so descending by p too; unused places hold kNoToken.
 struct TopTokens {
   static constexpr std::size_t kCount = 16;
   TopToken token[kCount];
@@ -92,14 +92,14 @@ class DeviceSampler {
   /// One token per row; on a device one launch on `stream`, without allocation or synchronisation, fit for graph capture. `logits.data`, `rows`,
   /// `out` and `top` are memory of the backend; `rows` has logits.rows entries, and so have `out` and `top` (null: nobody wants them).
   /// Reads rows at any alignment of the type. `usage`, and nothing is launched, if a pointer is null, the dtype unknown, a stride below the
-  /// vocabulary, the batch larger than max_rows or than the workspace holds; `io` with CUDA's words if it refuses the launch.
+  /// vocabulary, a structure not aligned to 4 bytes, the batch larger than max_rows or than the workspace holds; `io` with CUDA's words if it refuses the launch.
   [[nodiscard]] Result<void> sample(const Logits& logits, const DeviceRow* rows, Sampled* out, TopTokens* top, DeviceWorkspace workspace, void* stream) const;
 
   /// Starts a response; as Sampler::begin.
   [[nodiscard]] Sequence begin(const RequestId& request_id, std::span<const TokenId> prompt, std::uint32_t account_slot = 0) const;
   /// What the sequence's next row asks for.
   [[nodiscard]] DeviceRow row(const Sequence& sequence, const SamplingParams& params) const;
-  /// Lets the sequence take what came of its row. Not when the status has no token.
+  /// Lets the sequence take what came of its row; nothing if the status has no token.
   void settle(Sequence& sequence, const DeviceRow& row, const Sampled& sampled) const;
 
   /// Speculative decoding by coupling: row i is sampled as if the first i draft tokens had been taken, with the randomness that it would have had
@@ -109,7 +109,7 @@ class DeviceSampler {
   /// has no token. A draft token outside the vocabulary is never confirmed.
   std::size_t settle_draft(Sequence& sequence, std::span<const DeviceRow> rows, std::span<const TokenId> draft, std::span<const Sampled> sampled) const;
   /// The same n on the device, for `count` drafts at once: draft d has rows first[d] .. first[d + 1] - 1 and the tokens draft[first[d] - d ..]
-  /// between them; taken[d] = n. Memory of the backend; asynchronous.
+  /// between them (null only if there are none); taken[d] = n. Memory of the backend; asynchronous.
   [[nodiscard]] Result<void> count_taken(const std::uint32_t* first, const TokenId* draft, const Sampled* sampled, std::uint32_t* taken, std::uint32_t count, void* stream) const;
 
   /// Sharded logits, where gathering whole rows is too much: three steps, and after the first two the engine gathers what each rank wrote from all

@@ -100,6 +100,8 @@ class Ledger {
   };
   /// `bad_input`: no ledger or a damaged one; `key`: no permission; `io`: another server has it, or the disk fails.
   [[nodiscard]] static Result<Ledger> open(const std::filesystem::path& folder, const Options& options);
+  /// Would open() find what it needs, for this user? Header, log key and permissions are looked at; nothing is written, and a server may have the ledger open.
+  [[nodiscard]] static Result<void> may_open(const std::filesystem::path& folder);
 
   /// Takes a response and gives its ticket: 1, 2, .. Does not wait for the disk. On an error the response stays the caller's. `io`: the queue is
   /// full, and the message says why; the ledger counts the refusal, and the number becomes part of the ledger as soon as something can be

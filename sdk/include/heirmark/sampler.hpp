@@ -31,6 +31,8 @@ enum class Mode : std::uint8_t { off = 0, greedy = 1, marked = 2, issuance = 3 }
 
 /// What happened to a row (specs/marks.md, "Status of a row").
 enum class RowStatus : std::uint8_t { marked = 0, issued = 1, unmarked = 2, no_finite_logit = 3, infinite_logit = 4, bad_parameter = 5, needs_all_logits = 6 };
+/// Does a row of this status have a token?
+[[nodiscard]] constexpr bool has_token(RowStatus status) noexcept { return status <= RowStatus::unmarked || status == RowStatus::infinite_logit; }
 
 /// A batch of logits, row-major. `data` is not owned.
 struct Logits {

@@ -59,11 +59,17 @@ TEST_CASE("a launch without truncation refuses rows that ask for it, and no othe
       world.add(make_row(random, Shape::language, 5000), make_row_parameters(random, parameters));
       world.rows.back().mode = static_cast<std::uint32_t>(Mode::marked);
     }
+    std::vector<TopTokens> top;
     const std::vector<Sampled> got = world.launch(SerialExecutor{random, SerialBlock::Bend::none}, scheme, 4, false, true);
+    const std::vector<Sampled> listed = world.launch(SerialExecutor{random, SerialBlock::Bend::none}, scheme, 4, true, false, &top);  // the full kernel, which could
     for (const std::size_t i : {0u, 2u, 4u}) {
-      CHECK(got[i].status == RowStatus::bad_parameter);
-      CHECK(got[i].token == kNoToken);
+      for (const Sampled& one : {got[i], listed[i]}) {
+        CHECK(one.status == RowStatus::bad_parameter);
+        CHECK(one.token == kNoToken);
+      }
+      for (const TopToken& entry : top[i].token) CHECK(entry.token == kNoToken);
     }
+    for (const std::size_t i : {1u, 3u, 5u}) CHECK(listed[i].token == got[i].token);
     for (const std::size_t i : {1u, 3u, 5u}) CHECK(got[i].token == expected(world, i, scheme, false).token);  // greedy, and a k that cuts nothing, do not truncate
   }
 }

@@ -185,6 +185,20 @@ TEST_CASE("device sampler: several drafts are counted at once") {
   const std::uint32_t want[] = {3, 1, 1, 0, 1, 0};
   for (int d = 0; d < 6; ++d) CHECK(taken[d] == want[d]);
   CHECK(device.count_taken(nullptr, draft, sampled.data(), taken, 6, nullptr).error().code == ErrorCode::usage);
+  CHECK(device.count_taken(first, nullptr, sampled.data(), taken, 6, nullptr).error().message == "draft is null");
+  // A status without a token has none, whatever stands beside it.
+  const std::vector<Sampled> contradictory{token(1), token(2, RowStatus::bad_parameter), token(3)};
+  const std::uint32_t one_draft[] = {0, 3};
+  REQUIRE(device.count_taken(one_draft, draft, contradictory.data(), taken, 1, nullptr).ok());
+  CHECK(taken[0] == 1);
+  Sequence sequence = device.begin(request(1), {});
+  const std::vector<DeviceRow> rows(3, device.row(sequence, {}));
+  CHECK(device.settle_draft(sequence, rows, std::span(draft, 2), contradictory) == 1);
+  CHECK(sequence.position() == 1);
+  for (const RowStatus status : {RowStatus::no_finite_logit, RowStatus::bad_parameter, RowStatus::needs_all_logits}) device.settle(sequence, rows[0], token(7, status));
+  CHECK(sequence.position() == 1);
+  device.settle(sequence, rows[0], token(7, RowStatus::infinite_logit));
+  CHECK(sequence.position() == 2);
   CHECK(device.count_taken(first, draft, sampled.data(), taken, 0, nullptr).ok());
 }
 
@@ -229,6 +243,12 @@ TEST_CASE("device sampler: shards by the public calls") {
   CHECK(refused(device.shard_pick(own, plan(0), rows.data(), nullptr, all_picks, nullptr)));
   CHECK(refused(device.shard_draw(kRows, plan(0), rows.data(), all_sums, nullptr, sharded.data(), nullptr)));
   CHECK(refused(device.shard_draw(65, plan(0), rows.data(), all_sums, all_picks, sharded.data(), nullptr)));
+  // Misaligned: on a device such a read would end every later call too.
+  CHECK(refused(device.shard_sum(own, plan(0), rows.data(), all_sums + 8, nullptr)));
+  CHECK(refused(device.shard_pick(own, plan(0), rows.data(), all_sums + 4, all_picks, nullptr)));
+  CHECK(refused(device.shard_pick(own, plan(0), rows.data(), all_sums, all_picks + 4, nullptr)));
+  CHECK(refused(device.shard_draw(kRows, plan(0), rows.data(), all_sums, all_picks + 8, sharded.data(), nullptr)));
+  CHECK(DeviceSampler::shard_picks_bytes(1, {0, 1, 1, 0xFFFFFFFFu}) == 32 + 16 * (std::uint64_t{1} << 21));
 }
 
 TEST_CASE("device sampler: calls that make no sense are refused, rows that make none have a status") {
@@ -264,6 +284,9 @@ TEST_CASE("device sampler: calls that make no sense are refused, rows that make 
   CHECK(call({reinterpret_cast<const std::byte*>(logits.data()) + 1, DType::float32, 1, 10}, &row, &out) == kUsage);
   CHECK(call({logits.data(), DType::float32, 1, 10}, nullptr, &out) == kUsage);
   CHECK(call({logits.data(), DType::float32, 1, 10}, &row, nullptr) == kUsage);
+  const auto odd = [](auto* pointer, std::size_t by) { return reinterpret_cast<decltype(pointer)>(reinterpret_cast<std::uintptr_t>(pointer) + by); };
+  CHECK(call({logits.data(), DType::float32, 1, 10}, odd(&row, 2), &out) == kUsage);
+  CHECK(call({logits.data(), DType::float32, 1, 10}, &row, odd(&out, 1)) == kUsage);
   CHECK(out.token == 55);
   CHECK(call({logits.data(), DType::float32, 0, 10}, nullptr, nullptr) == 0);
 
@@ -286,8 +309,15 @@ TEST_CASE("device sampler: calls that make no sense are refused, rows that make 
   CHECK(status([](DeviceRow& r) { r.position = 0xFFFFFFFFu; }) == RowStatus::bad_parameter);
 
   const DeviceSampler whole = make(standard, 10, {.truncation = false});
-  row.top_k = 3;
-  CHECK(one(whole, std::vector<float>(10, 1.0f), row).status == RowStatus::bad_parameter);
-  row.temperature = 0;
-  CHECK(one(whole, std::vector<float>(10, 1.0f), row).status == RowStatus::unmarked);
+  const auto refused = [&](const SamplingParams& params) {
+    const DeviceRow asks = whole.row(whole.begin(request(1), {}), params);
+    TopTokens top;
+    const Sampled plain = one(whole, std::vector<float>(10, 1.0f), asks), listed = one(whole, std::vector<float>(10, 1.0f), asks, &top);
+    CHECK(plain.status == listed.status);  // whether top tokens are asked for says nothing about the row
+    CHECK(plain.token == listed.token);
+    if (plain.status == RowStatus::bad_parameter) CHECK(top.token[0].token == kNoToken);
+    return plain.status == RowStatus::bad_parameter;
+  };
+  for (const SamplingParams& params : {SamplingParams{.top_k = 3}, {.top_k = 9}, {.top_p = 0.99999994f}, {.min_p = 1e-30f}}) CHECK(refused(params));
+  for (const SamplingParams& params : {SamplingParams{}, {.top_k = 10}, {.temperature = 0, .top_k = 3}, {.top_k = 3, .mode = Mode::greedy}}) CHECK(!refused(params));
 }
