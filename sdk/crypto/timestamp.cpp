@@ -5,12 +5,14 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/ess.h>
 #include <openssl/objects.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs7.h>
 #include <openssl/ts.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 
 #include "base/text.hpp"
 #include "crypto/sha256.hpp"
@@ -106,12 +108,15 @@ Result<Times> times_of(TS_TST_INFO* info) {
   return out;
 }
 
+/// One line, cut where it is too long for a person.
 std::string subject(const X509* certificate) {
   const Bio bio(BIO_new(BIO_s_mem()));
   X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
   char* data = nullptr;
   const long length = BIO_get_mem_data(bio.get(), &data);
-  return text::printable({data, static_cast<std::size_t>(std::max(0L, length))});
+  constexpr std::size_t kLongest = 200;
+  const std::string_view whole(data, static_cast<std::size_t>(std::max(0L, length)));
+  return whole.empty() ? "a certificate without a name" : whole.size() > kLongest ? text::printable(whole, kLongest - 4) + " ..." : text::printable(whole);
 }
 
 /// What an authority says of its refusal.
@@ -125,16 +130,106 @@ std::string words_of(const TS_STATUS_INFO* status) {
   return text::printable(out);
 }
 
-/// Of a chain that nobody vouches for only this is wrong.
+using Chain = STACK_OF(X509);
+
+/// May this certificate, of a chain, have to do with time stamps? The one that signs is for them alone; OpenSSL asks of those above it only that they are authorities,
+/// and one that is restricted to TLS servers is.
+bool fit_for_stamps(X509* certificate, int depth) {
+  const Owned<EXTENDED_KEY_USAGE, EXTENDED_KEY_USAGE_free> usage(static_cast<EXTENDED_KEY_USAGE*>(X509_get_ext_d2i(certificate, NID_ext_key_usage, nullptr, nullptr)));
+  if (depth == 0) return usage && sk_ASN1_OBJECT_num(usage.get()) == 1;
+  const std::uint32_t allowed = X509_get_extended_key_usage(certificate);
+  return !usage || (allowed & (XKU_TIMESTAMP | XKU_ANYEKU)) != 0;
+}
+
+constexpr int kLeastBits = 112;
+
+/// OpenSSL looks neither at the times nor at the signature of the last certificate of a chain if its issuer is not there, and does not say that it found it good.
+int error_of_last(X509_STORE_CTX* context) {
+  const Chain* const chain = X509_STORE_CTX_get0_chain(context);
+  X509* const last = sk_X509_value(chain, sk_X509_num(chain) - 1);
+  std::time_t at = X509_VERIFY_PARAM_get_time(X509_STORE_CTX_get0_param(context));
+  if (X509_cmp_time(X509_get0_notBefore(last), &at) > 0) return X509_V_ERR_CERT_NOT_YET_VALID;
+  if (X509_cmp_time(X509_get0_notAfter(last), &at) < 0) return X509_V_ERR_CERT_HAS_EXPIRED;
+  if (!fit_for_stamps(last, sk_X509_num(chain) - 1)) return X509_V_ERR_INVALID_PURPOSE;
+  int bits = 0;
+  const bool strong = X509_self_signed(last, 0) == 1 || (X509_get_signature_info(last, nullptr, nullptr, &bits, nullptr) == 1 && bits >= kLeastBits);
+  return strong ? X509_V_OK : X509_V_ERR_CA_MD_TOO_WEAK;
+}
+
+int refuse(X509_STORE_CTX* context, int error) {
+  X509_STORE_CTX_set_error(context, error);
+  return 0;
+}
+
+/// OpenSSL asks for each certificate that it found good, and for each fault.
+int with_anchor(int good, X509_STORE_CTX* context) {
+  X509* const certificate = X509_STORE_CTX_get_current_cert(context);
+  if (good == 1 && certificate != nullptr && !fit_for_stamps(certificate, X509_STORE_CTX_get_error_depth(context))) return refuse(context, X509_V_ERR_INVALID_PURPOSE);
+  return good;
+}
+
+/// Of a chain that nobody vouches for the anchor may be missing, and nothing else.
 int without_anchor(int good, X509_STORE_CTX* context) {
+  if (good != 0) return with_anchor(good, context);
   switch (X509_STORE_CTX_get_error(context)) {
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: return 1;
-    default: return good;
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: break;
+    default: return 0;
   }
+  const int error = error_of_last(context);
+  return error == X509_V_OK ? 1 : refuse(context, error);
+}
+
+/// Of the signed attributes of that kind exactly one, of that type; null if not.
+const ASN1_TYPE* only_attribute(const PKCS7_SIGNER_INFO* signer, int nid, int type) {
+  const STACK_OF(X509_ATTRIBUTE)* const all = PKCS7_get_signed_attributes(signer);
+  const int at = X509at_get_attr_by_NID(all, nid, -1);
+  if (at < 0 || X509at_get_attr_by_NID(all, nid, at) >= 0) return nullptr;
+  X509_ATTRIBUTE* const attribute = X509at_get_attr(all, at);
+  const ASN1_TYPE* const value = X509_ATTRIBUTE_count(attribute) == 1 ? X509_ATTRIBUTE_get0_type(attribute, 0) : nullptr;
+  return value != nullptr && value->type == type ? value : nullptr;
+}
+
+template <class T, auto write>
+bool is_der(const T* object, ByteView bytes) {
+  std::uint8_t* again = nullptr;
+  const int length = write(object, &again);
+  const bool same = length > 0 && std::equal(bytes.begin(), bytes.end(), again, again + length);
+  OPENSSL_free(again);
+  return same;
+}
+
+/// What a token must be and OpenSSL takes otherwise too: nothing that is dear to check (each algorithm becomes a filter, and a frame on the stack), nothing that was signed as something
+/// else than a time stamp, no weak digest, no member of another type than its standard's. Null: nothing is wrong.
+const char* wrong_form(PKCS7* token, TS_TST_INFO* info) {
+  constexpr int kMostAlgorithms = 8, kMostCertificates = 32, kLongestNames = 4096;
+  const PKCS7_SIGNED* const data = token->d.sign;
+  if (sk_X509_ALGOR_num(data->md_algs) > kMostAlgorithms || sk_X509_num(data->cert) > kMostCertificates) return "more algorithms or certificates in it than a time stamp has";
+  const STACK_OF(PKCS7_SIGNER_INFO)* const signers = PKCS7_get_signer_info(token);
+  if (sk_PKCS7_SIGNER_INFO_num(signers) != 1) return "not signed once";
+  PKCS7_SIGNER_INFO* const signer = sk_PKCS7_SIGNER_INFO_value(signers, 0);
+  const ASN1_TYPE* const content = only_attribute(signer, NID_pkcs9_contentType, V_ASN1_OBJECT);
+  if (content == nullptr || OBJ_obj2nid(content->value.object) != NID_id_smime_ct_TSTInfo) return "it was not signed as a time stamp";
+  if (only_attribute(signer, NID_pkcs9_messageDigest, V_ASN1_OCTET_STRING) == nullptr) return "it has no one digest of what was signed";
+  const EVP_MD* const digest = EVP_get_digestbyobj(signer->digest_alg->algorithm);
+  if (digest == nullptr || EVP_MD_get_size(digest) * 4 < kLeastBits) return "it is signed with a weak digest";
+  bool named = false;
+  for (const int nid : {NID_id_smime_aa_signingCertificate, NID_id_smime_aa_signingCertificateV2}) {
+    if (X509at_get_attr_by_NID(PKCS7_get_signed_attributes(signer), nid, -1) < 0) continue;
+    const ASN1_TYPE* const names = only_attribute(signer, nid, V_ASN1_SEQUENCE);
+    if (names == nullptr || ASN1_STRING_length(names->value.sequence) > kLongestNames) return "it does not name its certificate as RFC 5816 says";
+    named = true;
+  }
+  if (!named) return "it does not name its certificate";
+  const ASN1_TYPE* const inside = PKCS7_type_is_other(data->contents) == 1 ? data->contents->d.other : nullptr;
+  if (inside == nullptr || inside->type != V_ASN1_OCTET_STRING) return "nothing in it that is stamped";
+  const ASN1_OCTET_STRING* const octets = inside->value.octet_string;
+  if (!is_der<TS_TST_INFO, i2d_TS_TST_INFO>(info, {ASN1_STRING_get0_data(octets), static_cast<std::size_t>(ASN1_STRING_length(octets))})) return "what it says is not in DER";
+  if (TS_TST_INFO_get_ext_by_critical(info, 1, -1) >= 0) return "an extension in it that has to be understood, and is not";
+  return nullptr;
 }
 }  // namespace
 
@@ -147,15 +242,23 @@ struct StampReply::Parts {
     ERR_clear_error();
     const Store store(X509_STORE_new());
     if (!store) return Error{ErrorCode::io, "OpenSSL makes no store of certificates"};
-    if (trusted == nullptr) X509_STORE_set_verify_cb(store.get(), without_anchor);
-    else
+    X509_STORE_set_verify_cb(store.get(), trusted == nullptr ? without_anchor : with_anchor);
+    if (trusted != nullptr)
       for (const auto& certificate : trusted->all()) X509_STORE_add_cert(store.get(), certificate.get());
     X509_VERIFY_PARAM* const wanted = X509_STORE_get0_param(store.get());
     X509_VERIFY_PARAM_set_time(wanted, generated);  // an authority's certificate may have ended since
-    constexpr int kBits112 = 2;  // the level of OpenSSL that refuses SHA-1 and RSA below 2,048 bits
-    X509_VERIFY_PARAM_set_auth_level(wanted, kBits112);
+    constexpr int kLevel = 2;  // OpenSSL's for kLeastBits: no SHA-1, no RSA below 2,048 bits
+    X509_VERIFY_PARAM_set_auth_level(wanted, kLevel);
     if (trusted != nullptr) X509_VERIFY_PARAM_set_flags(wanted, X509_V_FLAG_PARTIAL_CHAIN);  // an intermediate that the caller trusts is trusted
-    if (TS_RESP_verify_signature(TS_RESP_get_token(reply.get()), nullptr, store.get(), nullptr) != 1) return broken("the time stamp does not check: " + reason());
+    const Owned<TS_VERIFY_CTX, TS_VERIFY_CTX_free> context(TS_VERIFY_CTX_new());
+    if (!context || X509_STORE_up_ref(store.get()) != 1) return Error{ErrorCode::io, "OpenSSL cannot check a time stamp"};
+    TS_VERIFY_CTX_set_flags(context.get(), TS_VFY_SIGNATURE | TS_VFY_VERSION | TS_VFY_SIGNER);
+#if OPENSSL_VERSION_NUMBER >= 0x30400000L
+    TS_VERIFY_CTX_set0_store(context.get(), store.get());
+#else
+    TS_VERIFY_CTX_set_store(context.get(), store.get());
+#endif
+    if (TS_RESP_verify_token(context.get(), TS_RESP_get_token(reply.get())) != 1) return broken("the time stamp does not check: " + reason());
     return {};
   }
 };
@@ -166,9 +269,24 @@ Result<Certificates> Certificates::from_pem(std::string_view pem) {
   constexpr std::size_t kLongest = std::size_t{16} << 20;  // the system's roots are 200 KB
   if (pem.size() > kLongest) return bad("too long for certificates in PEM");
   const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  const auto no_passphrase = [](char*, int, int, void*) { return -1; };
   Certificates out;
-  while (X509* one = PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr)) out.all_.emplace_back(one, X509_free);
+  for (;;) {
+    char *name = nullptr, *header = nullptr;
+    std::uint8_t* data = nullptr;
+    long length = 0;
+    if (PEM_read_bio(bio.get(), &name, &header, &data, &length) != 1) break;
+    // A key here is a mistake that should be told, and a certificate with trust settings of OpenSSL's says more than we would heed.
+    const bool certificate = std::string_view(name) == PEM_STRING_X509 || std::string_view(name) == PEM_STRING_X509_OLD;
+    const std::uint8_t* at = data;
+    X509* const one = certificate ? d2i_X509(nullptr, &at, length) : nullptr;
+    const bool whole = one != nullptr && at == data + length;
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_clear_free(data, static_cast<std::size_t>(length));
+    if (one != nullptr) out.all_.emplace_back(one, X509_free);
+    if (!certificate) return bad("something else than certificates in PEM");
+    if (!whole) return bad("a certificate in PEM that cannot be read");
+  }
   if (const unsigned long code = ERR_peek_last_error(); ERR_GET_LIB(code) != ERR_LIB_PEM || ERR_GET_REASON(code) != PEM_R_NO_START_LINE)
     return bad("a certificate in PEM that cannot be read");
   if (out.all_.empty()) return bad("no certificate in PEM");
@@ -206,12 +324,13 @@ Result<StampReply> StampReply::parse(ByteView der) {
   auto parts = std::make_shared<Parts>();
   const std::uint8_t* at = der.data();
   parts->reply.reset(d2i_TS_RESP(nullptr, &at, static_cast<long>(der.size())));
-  if (!parts->reply || at != der.data() + der.size()) return bad("not the reply of a time-stamping authority (RFC 3161, DER)");
+  if (!parts->reply || at != der.data() + der.size() || !is_der<TS_RESP, i2d_TS_RESP>(parts->reply.get(), der)) return bad("not the reply of a time-stamping authority (RFC 3161, DER)");
   const ASN1_INTEGER* status = TS_STATUS_INFO_get0_status(TS_RESP_get_status_info(parts->reply.get()));
   TS_TST_INFO* info = TS_RESP_get_tst_info(parts->reply.get());
   if (const std::int64_t granted = small(status); (granted != 0 && granted != 1) || info == nullptr || TS_RESP_get_token(parts->reply.get()) == nullptr)
     return Error{ErrorCode::bad_input, "the authority did not grant a time stamp" + words_of(TS_RESP_get_status_info(parts->reply.get()))};
   if (TS_TST_INFO_get_version(info) != 1) return bad("a time stamp of another version than 1");
+  if (const char* wrong = wrong_form(TS_RESP_get_token(parts->reply.get()), info)) return bad(wrong);
   const auto times = times_of(info);
   if (!times) return times.error();
   parts->generated = times->generated;
@@ -219,7 +338,9 @@ Result<StampReply> StampReply::parse(ByteView der) {
   if (!signers || sk_X509_num(signers.get()) != 1) return bad("it does not carry the one certificate that signed it");
   TS_MSG_IMPRINT* imprint = TS_TST_INFO_get_msg_imprint(info);
   const ASN1_OBJECT* hash = nullptr;
-  X509_ALGOR_get0(&hash, nullptr, nullptr, TS_MSG_IMPRINT_get_algo(imprint));
+  int parameters = V_ASN1_UNDEF;
+  X509_ALGOR_get0(&hash, &parameters, nullptr, TS_MSG_IMPRINT_get_algo(imprint));
+  if (parameters != V_ASN1_UNDEF && parameters != V_ASN1_NULL) return bad("a digest with parameters");
   const ASN1_OCTET_STRING* digest = TS_MSG_IMPRINT_get_msg(imprint);
   StampReply out;
   out.stamp_.time = times->not_later;

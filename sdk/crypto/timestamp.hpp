@@ -14,7 +14,7 @@ namespace heirmark::crypto {
 /// Certificates of authorities that the caller trusts.
 class Certificates {
  public:
-  /// One certificate or more in PEM; text between them is skipped. `bad_input`: none, one that cannot be read, or anything else in PEM.
+  /// One certificate or more in PEM; text between them is skipped. `bad_input`: none, one that cannot be read, or anything else in PEM (a key, a certificate with trust settings).
   [[nodiscard]] static Result<Certificates> from_pem(std::string_view pem);
   [[nodiscard]] const std::vector<std::shared_ptr<x509_st>>& all() const noexcept { return all_; }
 
@@ -36,12 +36,12 @@ struct Stamp {
 /// A TimeStampResp (DER), taken apart; nothing is believed yet.
 class StampReply {
  public:
-  /// `bad_input`: not exactly one reply that grants a token with a time in UTC and the certificate of the one who signed it.
+  /// `bad_input`: not exactly one reply in DER that grants a token of the form of specs/evidence.md, with a time in UTC and the certificate of the one who signed it.
   [[nodiscard]] static Result<StampReply> parse(ByteView der);
   [[nodiscard]] const Stamp& stamp() const noexcept { return stamp_; }
   /// Is the token signed by the certificate that it carries and names (ESSCertID or ESSCertIDv2), and is that one for time stamps alone? `invalid_evidence` if not.
   [[nodiscard]] Result<void> verify() const;
-  /// The same, and a chain leads from that certificate to one of these, all valid at the stamp's time. Revocation is not looked up.
+  /// The same, and a chain leads from that certificate to one of these, all valid at the stamp's time and not for other uses alone. Revocation is not looked up.
   [[nodiscard]] Result<void> verify(const Certificates& trusted) const;
   /// Does the token answer this request: its nonce and its imprint? `invalid_evidence` if not.
   [[nodiscard]] Result<void> answers(ByteView request) const;

@@ -43,13 +43,14 @@ Result<TimeStamp> add_stamp(const fs::path& folder, Object object, unsigned slot
   const fs::path statement = folder / evidence::statement_file(object), file = folder / stamp_file(object, slot);
   const auto envelope = files::read(statement, audit::kMaxObject);
   if (!envelope) return envelope.error();
-  if (!files::is_missing(file)) return Error{ErrorCode::usage, file.string() + " is there already; a time stamp is not replaced"};
+  const Error taken{ErrorCode::usage, file.string() + " is there already; a time stamp is not replaced"};
+  if (!files::is_missing(file)) return taken;
   auto stamp = read_stamp(*envelope, reply, request);
   if (!stamp) return stamp;
   std::error_code code;
   fs::create_directories(file.parent_path(), code);
   if (code) return files::failure(file.parent_path(), code.value(), files::Access::write);
-  if (auto done = files::write_atomic(file, reply); !done) return done.error();
+  if (auto done = files::write_new(file, reply); !done) return done.error().code == ErrorCode::usage ? taken : done.error();
   return stamp;
 }
 

@@ -292,10 +292,11 @@ class Verifier {
         right ? ok(prefix + "imprint") : fail(prefix + "imprint", path + " is about other bytes than " + statement_file(object));
         if (const auto signature = reply->verify(); !signature) { fail(prefix + "signature", path + ": " + signature.error().message); continue; }
         const bool vouched = std::any_of(stamp_roots_.begin(), stamp_roots_.end(), [&](const auto& root) { return reply->verify(root).ok(); });
-        ok(prefix + "signature", "not later than " + stamp.time + ", by " + stamp.authority + (vouched ? ", which you trust" : ""));
+        ok(prefix + "signature", std::string(vouched ? "vouched for, " : "") + "not later than " + stamp.time + ", by " + stamp.authority);
         if (!right || (!vouched && !stamp_roots_.empty())) continue;
-        std::string& first = stamped_[object];
-        if (first.empty() || stamp.time < first) first = stamp.time;
+        // Of those that somebody vouches for one is enough; of others the one that says least.
+        std::string& counts = stamped_[object];
+        if (counts.empty() || (stamp_roots_.empty() ? stamp.time > counts : stamp.time < counts)) counts = stamp.time;
       }
     }
   }
@@ -319,6 +320,7 @@ class Verifier {
     for (const Object object : {Object::commitment, Object::ledger}) shown(object, "the suspect's release", suspect_ ? suspect_->released : std::string());
     shown(Object::plan, "the first query", transcript_ ? transcript_->started : std::string());
     shown(Object::transcript, "the verdict", verdict_ ? verdict_->date : std::string());
+    if (odd.empty() && stamp_roots_.empty()) odd = "time stamps show the order, if their authorities are to be believed, for whom nobody vouches";
     odd.empty() ? ok("dates.stamped") : note("dates.stamped", odd);
   }
 
@@ -444,7 +446,7 @@ class Verifier {
   std::map<std::string, crypto::PublicKey, std::less<>> keys_;
   std::map<std::string, std::string, std::less<>> digests_;
   std::map<Object, std::string> dates_;    // of statements: the signer's word
-  std::map<Object, std::string> stamped_;  // earliest time of a stamp that counts: with roots, of one that they vouch for
+  std::map<Object, std::string> stamped_;  // time of the stamp that counts
   std::vector<std::pair<std::string, std::string>> roots_;  // key, role
   std::vector<crypto::Certificates> stamp_roots_;
   std::optional<audit::LedgerTimes> times_;  // of a ledger with a response

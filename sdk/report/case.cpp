@@ -310,10 +310,11 @@ const Statement* Case::statement(std::string_view object) const noexcept {
   return nullptr;
 }
 std::string Case::stamped(std::string_view object) const {
-  std::string first;
+  const Statement* signed_object = statement(object);
+  std::string last;
   for (const Stamp& stamp : stamps)
-    if (stamp.object == object && (first.empty() || stamp.time < first)) first = stamp.time;
-  return first;
+    if (stamp.object == object && signed_object != nullptr && stamp.time >= signed_object->date && stamp.time > last) last = stamp.time;
+  return last;
 }
 const PlanChannel* Case::planned(std::string_view channel) const noexcept {
   for (const PlanChannel& candidate : plan.channels)

@@ -134,7 +134,7 @@ struct Case {
   std::vector<PublicKey> keys;
   std::vector<Item> items;  ///< sorted by path
   [[nodiscard]] const Statement* statement(std::string_view object) const noexcept;
-  /// The earliest time of a stamp on the object's statement; "" without one.
+  /// The latest time of a stamp on the object's statement, which says least: a report vouches for no authority. "" without one that is not before the date of signing.
   [[nodiscard]] std::string stamped(std::string_view object) const;
   [[nodiscard]] const PlanChannel* planned(std::string_view channel) const noexcept;
   /// The key id that the role signed with: "" when nothing of that role is signed.

@@ -46,7 +46,7 @@ struct Order {
   std::string earlier, later;
   enum class State : unsigned char { in_order, broken, undated } state = State::in_order;
   std::string why;  ///< what rests on it
-  bool stamped = false;  ///< in order, and a time stamp shows it: the earlier is not the signer's word
+  bool stamped = false;  ///< in order, and by a time stamp of the earlier too, not by its signer's word alone
 };
 [[nodiscard]] std::vector<Order> order_of_events(const Case& from);
 

@@ -91,17 +91,20 @@ Html section_items(const Case& from) {
     }
     statements.row({object, statement->signer, words::day(statement->date), digest(statement->key_id)});
   }
-  Table stamps("Time stamps of third parties (RFC 3161): each says that a signed statement existed. They check by the certificates in them; whether those authorities are to be trusted "
-               "is for the reader to decide (section 9).",
-               {{"Object", Align::key}, {"Existed not later than", Align::key}, {"Authority, as its certificate names it"}}, "keep");
-  for (const Stamp& stamp : from.stamps) stamps.row({stamp.object, words::day(stamp.time), stamp.authority});
+  Table stamps("Time stamps of third parties (RFC 3161): each says that a signed statement existed. They check by the certificates in them; who those authorities are, this report does not check (section 9 says how to).",
+               {{"Object", Align::key}, {"Existed not later than", Align::key}, {"State", Align::key}, {"Authority, as its certificate names it"}}, "keep");
+  for (const Stamp& stamp : from.stamps) {
+    const Statement* statement = from.statement(stamp.object);
+    const bool before = statement != nullptr && stamp.time < statement->date;
+    stamps.row({stamp.object, words::day(stamp.time), before ? "BEFORE the date of signing" : "unchecked", stamp.authority}, before ? "flag" : "");
+  }
   Table order(from.stamps.empty() ? "Order of events. The test is valid only if these hold; dates are the word of those who signed."
-                                  : "Order of events. The test is valid only if these hold; dates are the word of those who signed, but where a time stamp shows that the earlier event was.",
+                                  : "Order of events. The test is valid only if these hold; dates are the word of those who signed. “Stamped” means that the earlier event is that of a time stamp, too, whose authority this report does not check.",
               {{"Earlier", Align::key}, {"Later", Align::key}, {"State", Align::key}, {"Why it matters"}}, "keep");
   for (const Order& row : order_of_events(from)) {
     const bool broken = row.state == Order::State::broken;
     order.row({row.earlier, row.later,
-               row.stamped                         ? "in order, stamped"
+               row.stamped                         ? "in order (stamped)"
                : row.state == Order::State::in_order ? "in order"
                : broken                            ? "NOT in order"
                                                    : "not dated",
@@ -126,8 +129,8 @@ Html section_items(const Case& from) {
 
   return join(h2("s2", "2. Items received, integrity and custody"),
               p("This report was made from the files of one bag and from nothing else. It repeats what they say and "
-                "refuses to be made when they contradict each other; it does "
-                "not check signatures. Section 9 says how anybody can check every digest and signature, and recompute "
+                "refuses to be made when they contradict each other; it "
+                "checks no signature, but that of a time stamp by the certificate in it. Section 9 says how anybody can check every digest and signature, and recompute "
                 "the verdict from the raw answers."),
               el("figure", {}, timeline_svg(line),
                  el("figcaption", {}, em("Figure 1. "), "Order of events. An open circle has no date in the bag.")),

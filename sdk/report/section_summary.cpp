@@ -16,7 +16,7 @@ std::string stated_day(const Case& from, std::string_view object) {
   if (statement == nullptr) return std::string(words::kNotSigned);
   const std::string stamp = from.stamped(object), day = words::day(statement->date);
   if (stamp.empty()) return day;
-  return stamp.substr(0, 10) == statement->date.substr(0, 10) ? day + ", stamped" : day + ", stamped " + words::day(stamp.substr(0, 10));
+  return stamp.substr(0, 10) == statement->date.substr(0, 10) ? day + " (stamped)" : day + " (stamped " + words::day(stamp.substr(0, 10)) + ")";
 }
 
 Html dates(const Case& from) {

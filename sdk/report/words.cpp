@@ -301,9 +301,9 @@ std::string dates_rest_on(const Case& from) {
   for (const Statement& statement : from.statements)
     if (statement.object != "verdict" && from.stamped(statement.object).empty()) without += (without.empty() ? "" : ", ") + statement.object;
   if (from.stamps.empty()) return "Dates are the word of those who signed: no time stamp of a third party is in the bag.";
-  return (without.empty() ? "Time stamps show when each statement existed at the latest; "
-                          : "Time stamps show when a statement existed at the latest, but not for " + without + ", whose dates are the word of those who signed; ") +
-         std::string("those of the first and the last query are the auditor’s word. Whether the authorities can be trusted, and their certificates had not been revoked, is not known to this report.");
+  return (without.empty() ? "Time stamps say when each statement existed at the latest; "
+                          : "Time stamps say when a statement existed at the latest, but not for " + without + ", whose dates are the word of those who signed; ") +
+         std::string("those of the first and the last query are the auditor’s word. Who the authorities are, and whether their certificates had been revoked, this report does not check.");
 }
 }  // namespace
 

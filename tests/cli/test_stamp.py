@@ -43,6 +43,7 @@ class Stamps(Case):
 
     def test_from_the_commitment_to_the_bag(self):
         with self.served() as one, self.served(self.other) as two:
+            self.run_fails(2, "stamp", "get", self.public, "--authority", one.url, "--authority", one.url, words="another one")
             urls = ("--authority", one.url + "/tsa/", "--authority", two.url)
             said = self.run_ok("stamp", "get", self.public, *urls).err.splitlines()
             self.assertEqual(len(said), 2, said)
@@ -74,7 +75,7 @@ class Stamps(Case):
         self.assertEqual((state, ("stamp.verdict.signature", "ok") in codes), ("valid", True))
         report = (case / "report.html").read_text()
         self.assertIn("CN=one", report)
-        self.assertIn("in order, stamped", report)
+        self.assertIn("in order (stamped)", report)
         self.assertNotIn("no time stamp of a third party", report)
         # Whoever trusts neither has a valid bag that others stamped; whoever asks for nothing is told so.
         stranger = Authority(self.dir / "three", "three")
@@ -93,6 +94,18 @@ class Stamps(Case):
         # A verdict that is made again has another statement: its stamps go.
         self.run_ok("audit", "verdict", case, "--opening", self.dir / "opening.json", *self.keys, passphrase=PASSPHRASE)
         self.assertEqual(sorted(path.name for path in (case / "stamps").iterdir()), [f"{name}-{slot}.tsr" for name in ("commitment", "plan", "transcript") for slot in (1, 2)])
+        # Of two authorities one fails: what the other gave is in the bag all the same, and a broken stamp spoils no good bag.
+        with self.served() as one, Served(lambda request: (500, b"")) as broken:
+            self.assertEqual(heirmark("stamp", "get", case, "verdict", "--authority", one.url, "--authority", broken.url).code, 5)
+        self.assertTrue((case / "bag/data/stamps/verdict-1.tsr").exists())
+        self.assertEqual(self.codes(case / "bag", "--trust-authority", self.authority.root)[0], "valid")
+        (case / "stamps/verdict-1.tsr").unlink()
+        (case / "stamps/plan-1.tsr").write_bytes(b"junk")
+        with self.served() as one:
+            done = heirmark("stamp", "get", case, "verdict", "--authority", one.url)
+            self.assertEqual(done.code, 3, done.err)
+            self.assertIn("plan-1.tsr", done.err)
+            self.run_fails(3, "stamp", "get", case, "plan", "--authority", one.url, words="plan-1.tsr")
         self.assertEqual(self.codes(case / "bag")[0], "valid")
 
     def test_by_hand(self):
@@ -136,6 +149,9 @@ class Stamps(Case):
             with Served(lambda request, reply=reply: reply or (200, self.authority.answer(request.replace(request[24:56], bytes(32)), utc()))) as server:
                 code = 5 if reply and reply[0] != 200 else 3 if words.startswith(("not", "did")) else 1
                 self.run_fails(code, "stamp", "get", self.public, "--authority", server.url, words=(words, "127.0.0.1"))
+        for when in ("20250101000000Z", "20480101000000Z"):
+            with Served(lambda request, when=when: (200, self.authority.answer(request, when))) as wrong:
+                self.run_fails(1, "stamp", "get", self.public, "--authority", wrong.url, words=("its time is", when[:4]))
         self.run_fails(5, "stamp", "get", self.public, "--authority", server.url, words="127.0.0.1")  # nobody answers any more
         self.assertFalse((self.public / "stamps").exists())
         bag = self.dir / "bag"

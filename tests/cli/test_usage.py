@@ -11,7 +11,7 @@ from support import HEIRMARK, PASSPHRASE, SOURCE, Case, environment, heirmark, j
 
 LEAVES = ["key new", "key commit", "key sign-ledger", "key list", "key show", "key rotate", "key open", "key export-subkey", "key signer", "mark", "ledger new", "ledger list",
           "ledger verify", "ledger checkpoint", "ledger export", "ledger purge", "doctor", "detect",
-          "audit power", "audit suspect", "audit plan", "audit run", "audit verdict", "report", "verify", "bench", "help", "completion"]
+          "audit power", "audit suspect", "audit plan", "audit run", "audit verdict", "report", "stamp add", "stamp get", "stamp request", "verify", "bench", "help", "completion"]
 
 
 class Help(Case):
@@ -99,7 +99,7 @@ class Pages(Case):
             text = page.read_text().replace("\\-", "-").replace("\\\n", " ")
             for line in re.findall(r"^(?:    |\|.*`)?(heirmark [a-z][^\n`#]*)", text, re.M) + re.findall(r"`(heirmark [a-z][^`\n]*)`", text):
                 words = line.split(" -- ")[0].split()
-                command = " ".join(words[1:3]) if words[1] in ("key", "ledger", "audit") else words[1]
+                command = " ".join(words[1:3]) if words[1] in ("key", "ledger", "audit", "stamp") else words[1]
                 if command == "COMMAND" or words[1] in ("COMMAND", "keystore"):
                     continue
                 with self.subTest(f"{page.name}: {line}"):

@@ -1360,17 +1360,21 @@ def prompt_order(plan_digest, count):
 
 
 def der_values(data):
-    """The DER values that follow each other in `data`: [(tag, content)]."""
+    """The DER values that follow each other in `data`: [(tag, content, all of it)]. One form of each length; integers no longer than needed; sets sorted."""
     out = []
     while data:
-        need(len(data) >= 2, "not DER")
+        need(len(data) >= 2 and data[0] & 31 != 31, "not DER")
         tag, size, at = data[0], data[1], 2
         if size >= 128:
             at += size - 128
             need(129 <= size <= 132 and len(data) >= at, "not DER")
             size = int.from_bytes(data[2:at], "big")
+            need(size >= 128 and data[2] != 0, "not DER")
         need(len(data) >= at + size, "not DER")
-        out.append((tag, data[at:at + size]))
+        value = data[at:at + size]
+        need(tag != 0x02 or value and (len(value) == 1 or (value[0], value[1] >> 7) not in ((0, 0), (255, 1))), "not DER")
+        need(tag not in (0x24, 0x23, 0x2C), "not DER")  # strings in pieces
+        out.append((tag, value, data[:at + size]))
         data = data[at + size:]
     return out
 
@@ -1380,10 +1384,23 @@ def der_at(values, index, tag):
     return values[index][1]
 
 
-class Stamp:
-    """A TimeStampResp taken apart: imprint (algorithm, digest), time (evidence.md) and generated (genTime, seconds)."""
+def der_oid(text):
+    first, second, *rest = map(int, text.split("."))
+    out = b""
+    for number in (40 * first + second, *rest):
+        part = bytes([number & 127])
+        while number := number >> 7:
+            part = bytes([128 | number & 127]) + part
+        out += part
+    return out
 
-    SIGNED, TOKEN, SHA256 = (bytes.fromhex(text) for text in ("2a864886f70d010702", "2a864886f70d0109100104", "608648016503040201"))
+
+class Stamp:
+    """A TimeStampResp taken apart (evidence.md, "Time stamps", 1): imprint (algorithm, digest), time and generated (genTime, seconds)."""
+
+    SIGNED, TOKEN, SHA256 = map(der_oid, ("1.2.840.113549.1.7.2", "1.2.840.113549.1.9.16.1.4", "2.16.840.1.101.3.4.2.1"))
+    DIGESTS = {der_oid(f"2.16.840.1.101.3.4.2.{last}") for last in range(1, 11)}  # SHA-2 and SHA-3 of 224 bits and more
+    CONTENT_TYPE, MESSAGE_DIGEST, NAMED, NAMED_V2 = map(der_oid, ("1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4", "1.2.840.113549.1.9.16.2.12", "1.2.840.113549.1.9.16.2.47"))
 
     def __init__(self, data):
         need(len(data) <= 2 ** 20, "too long")
@@ -1394,29 +1411,74 @@ class Stamp:
         content = der_values(der_at(reply, 1, 0x30))
         need(der_at(content, 0, 0x06) == self.SIGNED, "not signed data")
         signed = der_values(der_at(der_values(der_at(content, 1, 0xA0)), 0, 0x30))
+        algorithms = [whole for _, _, whole in der_values(der_at(signed, 1, 0x31))]
+        need(len(algorithms) <= 8 and algorithms == sorted(algorithms), "digest algorithms")
         inner = der_values(der_at(signed, 2, 0x30))
         need(der_at(inner, 0, 0x06) == self.TOKEN, "no token")
-        info = der_values(der_at(der_values(der_at(der_values(der_at(inner, 1, 0xA0)), 0, 0x04)), 0, 0x30))
+        octets = der_values(der_at(inner, 1, 0xA0))
+        token = der_values(der_at(octets, 0, 0x04))
+        need(len(octets) == 1 and len(token) == 1, "something beside the token")
+        self.token(der_values(der_at(token, 0, 0x30)))
+        certificates = {self.name(value) for tag, part, _ in signed if tag == 0xA0 for _, value, _ in self.counted(der_values(part), 32)}
+        signers = der_values(der_at(signed, len(signed) - 1, 0x31))
+        need(len(signers) == 1, "not one signer")
+        signer = der_values(der_at(signers, 0, 0x30))
+        need(der_at(signer, 1, 0x30) in certificates, "its certificate is not there")
+        need(der_at(der_values(der_at(signer, 2, 0x30)), 0, 0x06) in self.DIGESTS, "a weak digest")
+        attributes = {}
+        for _, value, _ in der_values(der_at(signer, 3, 0xA0)):
+            attribute = der_values(value)
+            attributes.setdefault(der_at(attribute, 0, 0x06), []).append(der_values(der_at(attribute, 1, 0x31)))
+
+        def only(kind, tag):
+            values = attributes[kind]
+            need(len(values) == 1 and len(values[0]) == 1 and values[0][0][0] == tag, "an attribute of another form")
+            return values[0][0]
+        need({self.CONTENT_TYPE, self.MESSAGE_DIGEST} <= set(attributes) and (self.NAMED in attributes or self.NAMED_V2 in attributes), "an attribute is missing")
+        need(only(self.CONTENT_TYPE, 0x06)[1] == self.TOKEN, "not signed as a time stamp")
+        only(self.MESSAGE_DIGEST, 0x04)
+        for kind in (self.NAMED, self.NAMED_V2):
+            need(kind not in attributes or len(only(kind, 0x30)[2]) <= 4096, "too many names")
+
+    @staticmethod
+    def counted(values, most):
+        need(len(values) <= most, "too many certificates")
+        return values
+
+    @staticmethod
+    def name(certificate):
+        """Issuer and serial number of a certificate's content, as a SignerInfo names it."""
+        fields = [(tag, whole) for tag, _, whole in der_values(der_at(der_values(certificate), 0, 0x30)) if tag != 0xA0]
+        return fields[2][1] + fields[0][1]
+
+    def token(self, info):
         need(der_at(info, 0, 0x02) == b"\1", "another version")
         imprint = der_values(der_at(info, 2, 0x30))
-        self.imprint = der_at(der_values(der_at(imprint, 0, 0x30)), 0, 0x06), der_at(imprint, 1, 0x04)
-        need(any(tag == 0xA0 for tag, _ in signed), "no certificate")
+        algorithm = der_values(der_at(imprint, 0, 0x30))
+        need(algorithm[1:] in ([], [(0x05, b"", b"\x05\0")]), "a digest with parameters")
+        self.imprint = der_at(algorithm, 0, 0x06), der_at(imprint, 1, 0x04)
+        for tag, part, _ in info[5:]:
+            need(tag != 0xA1 or all((0x01, b"\xff", b"\x01\x01\xff") not in der_values(value) for _, value, _ in der_values(part)), "a critical extension")
         text = der_at(info, 4, 0x18).decode("ascii", "replace")
         need(re.fullmatch(r"\d{14}(\.\d+)?Z", text, re.ASCII), "another form of time")
         try:
             at = datetime.datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=datetime.timezone.utc)
         except ValueError:
             raise Bad("no such time") from None
-        self.generated = int(at.timestamp())
+        self.generated = int((at - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)).total_seconds())
         late = Decimal("0" + text[14:-1]) if text[14:-1] else Decimal(0)
         if len(info) > 5 and info[5][0] == 0x30:
-            units = {0x02: (Decimal(1), 0, 86400), 0x80: (Decimal("0.001"), 1, 999), 0x81: (Decimal("0.000001"), 1, 999)}
-            for tag, value in der_values(info[5][1]):
-                unit, low, high = units[tag]
+            units = {0x02: (Decimal(1), 86400), 0x80: (Decimal("0.001"), 999), 0x81: (Decimal("0.000001"), 999)}
+            for tag, value, _ in der_values(info[5][1]):
+                unit, high = units[tag]
+                need(value, "not DER")
                 amount = int.from_bytes(value, "big", signed=True)
-                need(low <= amount <= high, "accuracy out of range")
+                need(0 <= amount <= high, "accuracy out of range")
                 late += unit * amount
-        self.time = (at + datetime.timedelta(seconds=math.ceil(late))).strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            self.time = (at + datetime.timedelta(seconds=math.ceil(late))).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+        except OverflowError:
+            raise Bad("no such time") from None
 
     def about(self, data):
         return self.imprint == (self.SHA256, hashlib.sha256(data).digest())
@@ -1652,7 +1714,7 @@ class Verification:
                 if about and signed and (not self.authorities or any(stamp_checks(data, stamp.generated, message, roots) for roots in self.authorities)):
                     good.append(stamp.time)
             if good:
-                self.stamped[name] = min(good)
+                self.stamped[name] = min(good) if self.authorities else max(good)
         if self.authorities:
             missing = [name for name in self.dates if name != "verdict" and name not in self.stamped]
             self.note("trust.unstamped", ", ".join(missing)) if missing else self.expect(True, "trust.stamps")
@@ -1664,7 +1726,7 @@ class Verification:
         released = p.get("suspect", {}).get("released", "")
         until = {"commitment": released and released + "T23:59:59Z", "ledger": released and released + "T23:59:59Z", "plan": p.get("transcript", {}).get("started", ""),
                  "transcript": p.get("verdict", {}).get("date", "")}
-        good = s and all(d.get(name, "") <= time for name, time in s.items()) and all(name in s and s[name] <= time for name, time in until.items() if time and name in d)
+        good = self.authorities and s and all(d.get(name, "") <= time for name, time in s.items()) and all(name in s and s[name] <= time for name, time in until.items() if time and name in d)
         self.expect(True, "dates.stamped") if good else self.note("dates.stamped")
         if "commitment" in d and "commitment" in p:
             self.expect(True, "dates.commitment") if d["commitment"][:10] <= p["commitment"]["notBefore"] else self.note("dates.commitment")

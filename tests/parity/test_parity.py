@@ -1,6 +1,7 @@
 """`heirmark` against second_verifier.py on fresh inputs: marks, texts, bags, damaged bags, a whole audit. HEIRMARK names the command.
 
 Inputs follow from fixed seeds, but for the keys, the plan's id and so the queries of the one audit that the command makes itself."""
+import base64
 import json
 import math
 import os
@@ -324,6 +325,28 @@ class Bags(Folder):
         os.mkdir(os.path.join(folder, "data/empty"))
         self.assertEqual(self.compare(folder)["state"], "invalid")
 
+
+    def test_stamps_made_by_hand(self):
+        """Form and vouching of tests/support/replies.json, as the second verifier sees them. openssl's command asks less in three of them: what else a certificate may be used for."""
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support/replies.json")) as file:
+            document = json.load(file)
+        message, root, laxer = document["message"].encode(), document["root"].encode(), {"24inter eku serverAuth", "25leaf eku ts plus unknown", "26leaf eku ts plus any"}
+        forms = vouched = 0
+        for one in document["replies"]:
+            reply = base64.b64decode(one["reply"])
+            with self.subTest(one["name"]):
+                try:
+                    stamp = sv.Stamp(reply)
+                except sv.Bad as error:
+                    self.assertFalse(one["form"], error)
+                    continue
+                self.assertTrue(one["form"])
+                self.assertEqual(stamp.time, one["time"])
+                forms += 1
+                if one["name"] not in laxer and stamp.about(message):
+                    self.assertEqual(sv.stamp_checks(reply, stamp.generated, message, root), one["vouched"])
+                    vouched += one["vouched"]
+        self.assertEqual((forms, vouched), (64, 21))
 
     def test_stamps(self):
         """Time stamps of two authorities: right, late, early, of other bytes, torn, at every statement or at some."""

@@ -173,6 +173,8 @@ Result<int> run_verdict(const VerdictArguments& arguments) {
   const auto verdict = write_verdict(folder, named_input(arguments.opening), now(), options);
   progress.clear();
   if (!verdict) return verdict.error().code == ErrorCode::stopped ? stopped_error("the same command starts again") : verdict.error();
+  for (unsigned slot = 1; slot <= kStampSlots; ++slot)
+    if (const fs::path stamp = folder / stamp_file(Object::verdict, slot); fs::exists(stamp, error)) inform("note       " + stamp.string() + " is about the verdict before and goes with it; heirmark stamp makes a new one");
   if (auto done = sign_object(folder, Object::verdict, now(), *signer); !done) return done.error();
   if (auto done = pack(folder); !done) return done.error();
   const std::string bag = (folder / "bag").string(), report = (folder / "report.html").string();

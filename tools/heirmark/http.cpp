@@ -169,7 +169,7 @@ Result<HttpUrl> HttpUrl::parse(std::string_view text) {
   std::string_view place = text.substr(0, slash);
   url.path = text.substr(slash);
   while (!url.path.empty() && url.path.back() == '/') url.path.pop_back();
-  if (place.find('@') != std::string_view::npos) return bad("a user or password; a key comes from --api-key-fd");
+  if (place.find('@') != std::string_view::npos) return bad("a user or password, which everybody would see");
   const bool bracket = place.starts_with('[');
   const std::size_t end = bracket ? place.find(']') : std::min(place.find(':'), place.size());
   if (end == std::string_view::npos) return bad("no end of the address");

@@ -237,7 +237,7 @@ Result<int> ledger_export(const LedgerArguments& arguments) {
 Result<int> ledger_purge(const LedgerArguments& arguments) {
   if (arguments.before.empty() == (arguments.keep_days == 0)) return Error{ErrorCode::usage, "ledger purge: give either --before or --keep-days"};
   constexpr std::uint64_t kDay = 86'400;
-  const std::string before = arguments.before.empty() ? now(arguments.keep_days * kDay) : full_time(arguments.before);
+  const std::string before = arguments.before.empty() ? now(static_cast<std::int64_t>(arguments.keep_days * kDay)) : full_time(arguments.before);
   const auto accounts = account_names(arguments.accounts);
   if (!accounts) return accounts.error();
   LedgerSecret secret;

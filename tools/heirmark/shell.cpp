@@ -110,7 +110,7 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-std::string now(std::uint64_t seconds_ago) {
+std::string now(std::int64_t seconds_ago) {
   const std::time_t seconds = std::time(nullptr) - static_cast<std::time_t>(seconds_ago);
   std::tm utc{};
   gmtime_r(&seconds, &utc);

@@ -39,8 +39,8 @@ enum class Style : std::uint8_t { good, bad, unsure, bold };
 /// Words that came from a file or a person, safe for a terminal: control characters are shown as "?".
 [[nodiscard]] std::string printable(std::string_view text);
 
-/// "YYYY-MM-DDThh:mm:ssZ" now, or so many seconds ago.
-[[nodiscard]] std::string now(std::uint64_t seconds_ago = 0);
+/// "YYYY-MM-DDThh:mm:ssZ" now, or so many seconds ago (below 0: to come).
+[[nodiscard]] std::string now(std::int64_t seconds_ago = 0);
 /// 1234567 -> "1,234,567".
 [[nodiscard]] std::string grouped(std::uint64_t number);
 [[nodiscard]] std::string fixed(double value, int decimals);

@@ -48,9 +48,27 @@ Result<std::optional<CaseLock>> lock_of(const fs::path& folder) {
   return std::optional<CaseLock>(*std::move(lock));
 }
 
-/// A bag that is there is packed anew, so that it holds the stamps; so is the report, which tells of them.
+/// A bag that is there, and has other stamps than its case, is packed anew; so is the report, which tells of them. Also after a failure, so that what was written is in it.
 Result<void> renew_bag(const fs::path& folder) {
   if (!is_there(folder / "bag")) return {};
+  bool differs = false;
+  for (const Object object : kObjects)
+    for (unsigned slot = 1; slot <= kStampSlots; ++slot) {
+      const fs::path here = folder / stamp_file(object, slot), packed = folder / "bag/data" / stamp_file(object, slot);
+      if (!is_there(statement_of(folder, object))) continue;
+      if (!is_there(here)) {
+        differs = differs || is_there(packed);
+        continue;
+      }
+      const auto statement = read_file(statement_of(folder, object)), stamp = read_file(here.string());
+      if (!statement) return statement.error();
+      if (!stamp) return stamp.error();
+      if (const auto good = read_stamp(*statement, *stamp); !good) return good.error().at(here.string());  // or a good bag would become an invalid one
+      const auto before = is_there(packed) ? read_file(packed.string()) : Result<std::string>(std::string());
+      if (!before) return before.error();
+      differs = differs || *before != *stamp;
+    }
+  if (!differs) return {};
   if (auto done = pack(folder); !done) return done;
   inform("packed     " + (folder / "bag").string() + " and " + (folder / "report.html").string() + " anew");
   return {};
@@ -113,9 +131,33 @@ class Authority {
   HttpClient client_;
 };
 
+/// A slot never gets another stamp, so it gets none of a clock that is wrong, nor keeps one that is broken.
+Result<void> get_one(const fs::path& folder, Object object, unsigned slot, const std::string& statement, const Authority& authority) {
+  if (const fs::path file = folder / stamp_file(object, slot); is_there(file)) {
+    const auto bytes = read_file(file.string());
+    if (!bytes) return bytes.error();
+    if (const auto good = read_stamp(statement, *bytes); !good) return good.error().at(file.string());
+    inform("kept       " + file.string());
+    return {};
+  }
+  const auto request = make_stamp_request(statement);
+  if (!request) return request.error();
+  const auto reply = authority.ask(*request);
+  if (!reply) return reply.error();
+  constexpr std::int64_t kDay = 86'400;
+  const auto said = read_stamp(statement, *reply, *request);
+  if (!said) return said.error().at(authority.name());
+  if (said->time < now(kDay) || said->time > now(-kDay)) return Error{ErrorCode::invalid_evidence, authority.name() + ": its time is " + said->time + ", and here it is " + now()};
+  const auto stamp = add_stamp(folder, object, slot, *reply, *request);
+  if (!stamp) return stamp.error().at(authority.name());
+  told(folder, object, slot, *stamp);
+  return {};
+}
+
 Result<int> stamp_get(const StampArguments& arguments) {
   if (arguments.authorities.empty()) return Error{ErrorCode::usage, "stamp get: --authority is needed: the URL of a time-stamping authority"};
   if (arguments.authorities.size() > kStampSlots) return Error{ErrorCode::usage, "stamp get: a statement has stamps of at most " + std::to_string(kStampSlots) + " authorities"};
+  if (arguments.authorities.size() == 2 && arguments.authorities[0] == arguments.authorities[1]) return Error{ErrorCode::usage, "stamp get: a second --authority is another one"};
   std::vector<Authority> authorities;
   for (const std::string& url : arguments.authorities) {
     auto authority = Authority::at(url, arguments);
@@ -127,28 +169,19 @@ Result<int> stamp_get(const StampArguments& arguments) {
   if (!lock) return lock.error();
   const auto objects = wanted(arguments);
   if (!objects) return objects.error();
-  std::size_t made = 0;
-  for (const Object object : *objects) {
-    const auto statement = read_file(statement_of(folder, object));
-    if (!statement) return statement.error();
-    for (unsigned slot = 1; slot <= authorities.size(); ++slot) {
-      if (const fs::path file = folder / stamp_file(object, slot); is_there(file)) {
-        inform("kept       " + file.string());
-        continue;
+  const auto stamped = [&]() -> Result<void> {
+    for (const Object object : *objects) {
+      const auto statement = read_file(statement_of(folder, object));
+      if (!statement) return statement.error();
+      for (unsigned slot = 1; slot <= authorities.size(); ++slot) {
+        if (auto done = get_one(folder, object, slot, *statement, authorities[slot - 1]); !done) return done;
       }
-      const auto request = make_stamp_request(*statement);
-      if (!request) return request.error();
-      const Authority& authority = authorities[slot - 1];
-      const auto reply = authority.ask(*request);
-      if (!reply) return reply.error();
-      const auto stamp = add_stamp(folder, object, slot, *reply, *request);
-      if (!stamp) return stamp.error().at(authority.name());
-      told(folder, object, slot, *stamp);
-      ++made;
     }
-  }
-  if (made > 0)
-    if (auto done = renew_bag(folder); !done) return done.error();
+    return {};
+  }();
+  const auto renewed = renew_bag(folder);
+  if (!stamped) return stamped.error();
+  if (!renewed) return renewed.error();
   return 0;
 }
 

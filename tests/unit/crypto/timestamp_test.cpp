@@ -3,7 +3,10 @@
 
 #include <catch2/catch.hpp>
 
+#include "base/files.hpp"
+#include "crypto/base64.hpp"
 #include "crypto/sha256.hpp"
+#include "json/value.hpp"
 #include "authority.hpp"
 
 using namespace heirmark;
@@ -138,7 +141,37 @@ TEST_CASE("certificates in PEM: one or more, each whole") {
   const Authority from;
   CHECK(crypto::Certificates::from_pem(from.root_pem() + "text\n" + from.own_pem())->all().size() == 2);
   const std::string pem = from.root_pem();
-  std::string torn = pem;
-  torn[torn.size() / 2] = torn[torn.size() / 2] == 'A' ? 'B' : 'A';
-  for (const std::string& wrong : {std::string(), std::string("no certificate"), pem.substr(0, pem.size() / 2), pem + pem.substr(0, pem.size() / 2)}) CHECK(!crypto::Certificates::from_pem(wrong).ok());
+  for (const std::string& wrong : {std::string(), std::string("no certificate"), pem.substr(0, pem.size() / 2), pem + pem.substr(0, pem.size() / 2),
+                                  pem + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "-----BEGIN TRUSTED " + pem.substr(11, pem.size() - 37) + "-----END TRUSTED CERTIFICATE-----\n"}) CHECK(!crypto::Certificates::from_pem(wrong).ok());
+}
+
+TEST_CASE("a hundred replies that were made by hand are judged as they should be") {
+  const auto file = files::read(std::filesystem::path(HEIRMARK_SOURCE_DIR) / "tests/support/replies.json", 1 << 20).value();
+  const auto document = json::parse(file).value();
+  const auto text = [](const json::Value& value) { return *value.if_string(); };
+  const auto message = crypto::sha256(text(*document.find("message")));
+  const auto root = crypto::Certificates::from_pem(text(*document.find("root"))).value();
+  std::size_t good = 0, broken = 0, formless = 0;
+  for (const json::Value& one : *document.find("replies")->if_array()) {
+    INFO(text(*one.find("name")));
+    const auto bytes = crypto::base64_decode(text(*one.find("reply"))).value();
+    const auto reply = crypto::StampReply::parse(bytes);
+    const bool form = *one.find("form")->if_bool();
+    if (!reply) INFO(reply.error().message);
+    REQUIRE(reply.ok() == form);
+    if (!form) {
+      CHECK(reply.error().code == ErrorCode::bad_input);
+      ++formless;
+      continue;
+    }
+    CHECK(reply->stamp().time == text(*one.find("time")));
+    CHECK(reply->verify().ok() == *one.find("signature")->if_bool());
+    CHECK(reply->verify(root).ok() == *one.find("vouched")->if_bool());
+    good += reply->verify(root).ok();
+    broken += !reply->verify().ok();
+    if (text(*one.find("name")) == "00good") CHECK(std::equal(message.begin(), message.end(), reply->stamp().imprint.begin(), reply->stamp().imprint.end()));
+  }
+  CHECK(good == 22);
+  CHECK(broken == 34);
+  CHECK(formless == 36);
 }

@@ -117,7 +117,11 @@ TEST_CASE("a stamp shows the order only where it is not after the later event") 
   const std::string committed = from.statement("commitment")->date, released = from.suspect.released;
   from.stamps = {{"commitment", "stamps/commitment-1.tsr", released + "T23:59:59Z", "CN=a"}};
   CHECK(stamped() == Rows{"key committed, suspect released"});  // in force since earlier
-  from.stamps.push_back({"commitment", "stamps/commitment-2.tsr", committed, "CN=b"});
+  from.stamps[0].time = committed;
+  CHECK(stamped() == Rows{"key committed, key in force", "key committed, suspect released"});
+  from.stamps.push_back({"commitment", "stamps/commitment-2.tsr", released + "T23:59:59Z", "CN=b"});  // nobody vouches for either: the one that says less counts
+  CHECK(stamped() == Rows{"key committed, suspect released"});
+  from.stamps[1].time = "2001-01-01T00:00:00Z";  // before the statement's own date it says nothing
   CHECK(stamped() == Rows{"key committed, key in force", "key committed, suspect released"});
   CHECK_THAT(words::limitations(from).front(), Catch::Contains("but not for ledger, plan, transcript"));
   from.stamps.push_back({"plan", "stamps/plan-1.tsr", "2099-01-01T00:00:00Z", "CN=a"});
