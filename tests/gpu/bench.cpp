@@ -136,6 +136,7 @@ std::size_t cold_nodes(std::size_t buffers, std::size_t bytes, bool small) {
 
 struct Settings {
   double seconds = 140;
+  std::size_t most = SIZE_MAX;
   int device = 0;
   bool list = false, small = false;
   std::string json;
@@ -309,7 +310,7 @@ int Bench::run(std::FILE* file) {
     }
     const std::size_t bytes = std::size_t{c.batch} * c.vocab * size_of(c.dtype);
     if (c.hot && static_cast<double>(bytes) > kHotShare * static_cast<double>(cache())) continue;
-    if (passed() > settings_.seconds) {
+    if (passed() > settings_.seconds || measured >= settings_.most) {
       if (left++ == 0) first_left = text_of(c);
       continue;
     }
@@ -327,7 +328,7 @@ int Bench::run(std::FILE* file) {
     ++measured;
   }
   std::printf("measured %zu cases in %.0f s", measured, passed());
-  if (left != 0) std::printf("; out of time for %zu, the first: %s", left, first_left.c_str());
+  if (left != 0) std::printf("; left out %zu, the first: %s", left, first_left.c_str());
   std::printf("\nfloors:\n");
   for (const auto& [key, best] : floors_)
     std::printf("  %11zu bytes %s  %9.2f us  %7.0f GB/s  %s\n", key.first, key.second ? "hot " : "cold", best.first, static_cast<double>(key.first) / best.first * 1e-3, floor_name(best.second));
@@ -339,6 +340,7 @@ int Bench::run(std::FILE* file) {
 const char kHelp[] =
     "gpu_bench: times the sampler's launches on a CUDA device against the floor, one read of the logits.\n"
     "  --seconds S    start no measurement after S seconds (default 140); the most important come first\n"
+    "  --most N       nor after N of them\n"
     "  --json FILE    one JSON object a line\n"
     "  --device N     CUDA's number of the device (default 0)\n"
     "  --small        rows and vocabularies 64 times smaller: a rehearsal, for a device that is emulated\n"
@@ -360,6 +362,7 @@ int run(int argc, char** argv) {
       if (!settings.json.empty()) continue;
     }
     if (name == "--seconds") settings.seconds = std::strtod(text, &end);
+    if (name == "--most") settings.most = std::strtoull(text, &end, 10);
     if (name == "--device") settings.device = static_cast<int>(std::strtol(text, &end, 10));
     if (end == nullptr || end == text || *end != '\0') {
       std::fputs(kHelp, stderr);

@@ -21,12 +21,12 @@ class Bench(unittest.TestCase):
     def test_rehearsal_and_its_report(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
-            done = run(BENCH, "--small", "--seconds", "15", "--json", str(folder / "bench.jsonl"))
+            done = run(BENCH, "--small", "--seconds", "240", "--most", "24", "--json", str(folder / "bench.jsonl"))
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             rows = [json.loads(line) for line in (folder / "bench.jsonl").read_text().splitlines()]
             end, rows = rows[-1], rows[:-1]
             self.assertEqual(end["measured"], len(rows))
-            self.assertGreater(len(rows), 20)
+            self.assertEqual(len(rows), 24)
             for row in rows:
                 self.assertEqual(set(row), KEYS)
                 self.assertGreater(row["us"], 0)
@@ -40,7 +40,7 @@ class Bench(unittest.TestCase):
             self.assertIn("### Without truncation, bfloat16, cold", pathlib.Path(stem + ".md").read_text())
 
     def test_usage(self):
-        for arguments in (["--seconds"], ["--seconds", "x"], ["--unknown", "1"], ["--json"]):
+        for arguments in (["--seconds"], ["--seconds", "x"], ["--most", "x"], ["--unknown", "1"], ["--json"]):
             self.assertEqual(run(BENCH, *arguments).returncode, 2, arguments)
         listed = run(BENCH, "--list")
         self.assertEqual(listed.returncode, 0)
