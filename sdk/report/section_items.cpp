@@ -31,7 +31,7 @@ std::string described(std::string_view path) {
   for (const Described& file : kFiles)
     if (file.path == path) return std::string(file.what);
   if (path.starts_with("statements/")) return "signed statement";
-  if (path.starts_with("stamps/")) return "time stamp of a third party";
+  if (path.starts_with("stamps/")) return "time stamp";
   if (path.starts_with("trust/")) return "public key";
   return "other";
 }

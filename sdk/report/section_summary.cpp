@@ -13,10 +13,7 @@ std::string or_not_stated(const std::string& text) { return text.empty() ? std::
 
 std::string stated_day(const Case& from, std::string_view object) {
   const Statement* statement = from.statement(object);
-  if (statement == nullptr) return std::string(words::kNotSigned);
-  const std::string stamp = from.stamped(object), day = words::day(statement->date);
-  if (stamp.empty()) return day;
-  return stamp.substr(0, 10) == statement->date.substr(0, 10) ? day + " (stamped)" : day + " (stamped " + words::day(stamp.substr(0, 10)) + ")";
+  return statement == nullptr ? std::string(words::kNotSigned) : words::day(statement->date);
 }
 
 Html dates(const Case& from) {
@@ -65,7 +62,7 @@ Html section_summary(const Case& from, const Validation& validation) {
       "Strength");
   const Html limits = join(h3("What this does not mean"), el("ol", {}, meanings));
   const Html below =
-      join(el("div", {{"class", "columns"}}, el("div", {{"class", "dates"}}, h3("Key dates"), dates(from)),
+      join(el("div", {{"class", "columns"}}, el("div", {{"class", "dates"}}, h3(from.stamps.empty() ? "Key dates" : "Key dates; time stamps are in section 2"), dates(from)),
               el("div", {{"class", "who"}}, h3("Who signed"),
                  facts({{"Provider", party(from, "provider")}, {"Auditor", party(from, "auditor")}}, "Signers"),
                  el("p", {{"class", "note"}}, words::independence(from)))),

@@ -27,7 +27,7 @@ code.digest { font-size: .72em; letter-spacing: -.01em; overflow-wrap: normal; }
 pre { border-left: 3px solid #141414; background: #f6f6f4; padding: .5rem .8rem; margin: .6rem 0; white-space: pre-wrap; break-inside: avoid; }
 pre .line { display: block; overflow-wrap: anywhere; padding-left: 1.6em; text-indent: -1.6em; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; line-height: 1.35; margin: .8rem 0 1.1rem; border-top: 1.5px solid #141414; border-bottom: 1.5px solid #141414; }
-caption { text-align: left; font-size: .9rem; font-style: italic; padding-bottom: .3rem; break-after: avoid; }
+caption { text-align: left; font-size: .9rem; font-style: italic; padding-bottom: .3rem; break-after: avoid; break-inside: avoid; }
 th, td { overflow-wrap: anywhere; text-align: left; vertical-align: top; padding: .26rem .9rem .26rem 0; font-weight: normal; }
 th:last-child, td:last-child { padding-right: 0; }
 thead { display: table-header-group; }
