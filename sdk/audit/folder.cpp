@@ -142,9 +142,13 @@ Result<Plan> make_plan(const PlanRequest& request, const std::filesystem::path& 
     files.push_back({name, std::move(bytes).value()});
   }
   for (const fs::path& path : request.stamps) {
+    const std::string name = "stamps/" + path.filename().string();
+    const bool known = name == "stamps/commitment-1.tsr" || name == "stamps/commitment-2.tsr" || name == "stamps/ledger-1.tsr" || name == "stamps/ledger-2.tsr";
+    if (!known || std::any_of(files.begin(), files.end(), [&name](const auto& file) { return file.path == name; }))
+      return Error{ErrorCode::usage, path.string() + (known ? ": is given twice" : ": is not the name of a stamp of the provider's, such as commitment-1.tsr")};
     auto bytes = read(path);
     if (!bytes) return bytes.error();
-    files.push_back({"stamps/" + path.filename().string(), std::move(bytes).value()});
+    files.push_back({name, std::move(bytes).value()});
   }
   files.push_back({"plan.json", plan.bytes()});
   if (auto done = write_folder(folder, files, request.sign); !done) return done.error();

@@ -214,8 +214,10 @@ const char* wrong_form(PKCS7* token, TS_TST_INFO* info) {
   const ASN1_TYPE* const content = only_attribute(signer, NID_pkcs9_contentType, V_ASN1_OBJECT);
   if (content == nullptr || OBJ_obj2nid(content->value.object) != NID_id_smime_ct_TSTInfo) return "it was not signed as a time stamp";
   if (only_attribute(signer, NID_pkcs9_messageDigest, V_ASN1_OCTET_STRING) == nullptr) return "it has no one digest of what was signed";
-  const EVP_MD* const digest = EVP_get_digestbyobj(signer->digest_alg->algorithm);
-  if (digest == nullptr || EVP_MD_get_size(digest) * 4 < kLeastBits) return "it is signed with a weak digest";
+  const auto is_one_of = [](int nid, std::initializer_list<int> known) { return std::find(known.begin(), known.end(), nid) != known.end(); };
+  // A list, so that one bag is valid with every OpenSSL or with none.
+  if (!is_one_of(OBJ_obj2nid(signer->digest_alg->algorithm), {NID_sha224, NID_sha256, NID_sha384, NID_sha512, NID_sha512_224, NID_sha512_256, NID_sha3_224, NID_sha3_256, NID_sha3_384, NID_sha3_512}))
+    return "it is signed with another digest than SHA-2 or SHA-3 of 224 bits or more";
   bool named = false;
   for (const int nid : {NID_id_smime_aa_signingCertificate, NID_id_smime_aa_signingCertificateV2}) {
     if (X509at_get_attr_by_NID(PKCS7_get_signed_attributes(signer), nid, -1) < 0) continue;
@@ -336,6 +338,8 @@ Result<StampReply> StampReply::parse(ByteView der) {
   parts->generated = times->generated;
   const Signers signers(PKCS7_get0_signers(TS_RESP_get_token(parts->reply.get()), nullptr, 0));
   if (!signers || sk_X509_num(signers.get()) != 1) return bad("it does not carry the one certificate that signed it");
+  const EVP_PKEY* const key = X509_get0_pubkey(sk_X509_value(signers.get(), 0));  // null: of no kind that OpenSSL knows, or broken
+  if (const int kind = key == nullptr ? EVP_PKEY_NONE : EVP_PKEY_get_base_id(key); kind != EVP_PKEY_RSA && kind != EVP_PKEY_EC) return bad("it is signed by another kind of key than RSA or ECDSA");
   TS_MSG_IMPRINT* imprint = TS_TST_INFO_get_msg_imprint(info);
   const ASN1_OBJECT* hash = nullptr;
   int parameters = V_ASN1_UNDEF;

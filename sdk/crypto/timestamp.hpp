@@ -22,7 +22,7 @@ class Certificates {
   std::vector<std::shared_ptr<x509_st>> all_;
 };
 
-/// A TimeStampReq (DER) for the SHA-256 of a message: version 1, a nonce of 64 random bits, certificates asked for.
+/// A TimeStampReq (DER) for the SHA-256 of a message: version 1, a random nonce of 63 bits, certificates asked for.
 [[nodiscard]] Result<Bytes> stamp_request(ByteView message);
 
 /// What an authority says: the message existed at `time`.
@@ -33,7 +33,7 @@ struct Stamp {
   bool right_hash = false;  ///< the digest is SHA-256's
 };
 
-/// A TimeStampResp (DER), taken apart; nothing is believed yet.
+/// A TimeStampResp (DER), taken apart; nothing is believed yet. One thread at a time.
 class StampReply {
  public:
   /// `bad_input`: not exactly one reply in DER that grants a token of the form of specs/evidence.md, with a time in UTC and the certificate of the one who signed it.
@@ -47,6 +47,7 @@ class StampReply {
   [[nodiscard]] Result<void> answers(ByteView request) const;
 
  private:
+  StampReply() = default;
   struct Parts;
   std::shared_ptr<const Parts> parts_;
   Stamp stamp_;

@@ -154,7 +154,7 @@ Result<Files> read_bag(const std::filesystem::path& bag, const VerifyOptions& op
 }
 }  // namespace evidence
 
-Result<void> make_bag(const std::filesystem::path& folder) {
+Result<void> make_bag(const std::filesystem::path& folder, const std::function<Result<void>(const std::filesystem::path& fresh)>& check) {
   const auto plan_bytes = files::read(folder / "plan.json", audit::kMaxObject);
   if (!plan_bytes) return plan_bytes.error();
   const auto plan = Plan::parse(*plan_bytes);
@@ -184,7 +184,9 @@ Result<void> make_bag(const std::filesystem::path& folder) {
   files.merge(evidence::tag_files(files, std::string_view(verdict->date).substr(0, 10), plan->plan_id));
 
   const fs::path bag = folder / "bag", fresh = folder / ".bag.new", old = folder / ".bag.old";
+  std::error_code status;
   fs::remove_all(fresh, code);
+  if (!fs::exists(fs::symlink_status(bag, status)) && fs::exists(fs::symlink_status(old, status))) fs::rename(old, bag, code);  // a kill came between the two renames below
   fs::remove_all(old, code);
   for (const auto& [path, bytes] : files) {
     fs::create_directories((fresh / path).parent_path(), code);
@@ -193,7 +195,11 @@ Result<void> make_bag(const std::filesystem::path& folder) {
     const unsigned mode = audit::file_mode(name.starts_with("data/") ? name.substr(5) : name);
     if (auto done = files::write_atomic(fresh / path, bytes, mode); !done) return done;
   }
-  std::error_code status;
+  if (check)
+    if (auto good = check(fresh); !good) {
+      fs::remove_all(fresh, code);
+      return good;
+    }
   code.clear();
   if (fs::exists(fs::symlink_status(bag, status))) fs::rename(bag, old, code);
   if (!code) fs::rename(fresh, bag, code);

@@ -45,6 +45,13 @@ Result<TimeStamp> add_stamp(const fs::path& folder, Object object, unsigned slot
   if (!envelope) return envelope.error();
   const Error taken{ErrorCode::usage, file.string() + " is there already; a time stamp is not replaced"};
   if (!files::is_missing(file)) return taken;
+  for (unsigned other = 1; other <= kStampSlots; ++other) {
+    const fs::path beside = folder / stamp_file(object, other);
+    if (other == slot || files::is_missing(beside)) continue;
+    const auto bytes = files::read(beside, audit::kMaxObject);
+    if (!bytes) return bytes.error();
+    if (*bytes == reply) return Error{ErrorCode::usage, beside.string() + " is this very stamp"};
+  }
   auto stamp = read_stamp(*envelope, reply, request);
   if (!stamp) return stamp;
   std::error_code code;

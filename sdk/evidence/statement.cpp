@@ -206,17 +206,25 @@ Result<void> sign_object(const std::filesystem::path& folder, Object object, std
   const auto envelope = make_statement(object, *bytes, *bindings, date, signer);
   if (!envelope) return envelope.error();
   std::error_code code;
-  for (unsigned slot = 1; slot <= kStampSlots; ++slot) {  // first: one that stayed would be about another statement, and the bag invalid
-    const fs::path stamp = folder / stamp_file(object, slot);
-    fs::remove(stamp, code);
-    if (code) return files::failure(stamp, code.value(), files::Access::write);
-  }
   for (const char* name : {"trust", "statements"}) {
     fs::create_directories(folder / name, code);
     if (code) return files::failure(folder / name, code.value(), files::Access::write);
   }
   if (auto done = files::write_atomic(folder / evidence::key_file(object_role(object)), signer.public_pem); !done) return done;
-  return files::write_atomic(folder / evidence::statement_file(object), *envelope);
+  const fs::path file = folder / evidence::statement_file(object);
+  if (!files::is_missing(file)) {
+    const auto before = files::read(file, audit::kMaxObject);
+    if (before && *before == *envelope) return {};  // its stamps stay
+  }
+  fs::path fresh = file;
+  fresh += ".new";
+  if (auto done = files::write_atomic(fresh, *envelope); !done) return done;
+  for (unsigned slot = 1; slot <= kStampSlots; ++slot) {  // one that stayed would be about another statement, and the bag invalid
+    const fs::path stamp = folder / stamp_file(object, slot);
+    fs::remove(stamp, code);
+    if (code) return files::failure(stamp, code.value(), files::Access::write);
+  }
+  return files::rename(fresh, file);
 }
 
 }  // namespace heirmark

@@ -47,11 +47,11 @@ class Verifier {
 
   Result<void> all() {
     if (stage_) {
-      contents();
+      if (auto done = contents(); !done) return done;
     } else {
       if (auto done = roots(); !done) return done;
       if (manifests()) {
-        contents();
+        if (auto done = contents(); !done) return done;
         trust();
       }
       if (options_.recompute)
@@ -67,14 +67,15 @@ class Verifier {
   }
 
  private:
-  void contents() {
+  Result<void> contents() {
     objects();
     bindings();
     if (!stage_ && options_.recompute) records();
     statements();
-    stamps();
+    if (auto done = stamps(); !done) return done;
     dates();
     if (!stage_) stamped_dates();
+    return {};
   }
 
   void add(std::string code, Level level, std::string detail) { report_.checks.push_back({std::move(code), level, std::move(detail)}); }
@@ -278,7 +279,7 @@ class Verifier {
     expect(signed_by(envelope, key->second), prefix + "signature", "the signature does not check");
   }
 
-  void stamps() {
+  Result<void> stamps() {
     for (const Object object : kObjects) {
       const std::string prefix = "stamp." + std::string(object_name(object)) + ".";
       for (unsigned slot = 1; slot <= kStampSlots; ++slot) {
@@ -290,7 +291,9 @@ class Verifier {
         const crypto::Stamp& stamp = reply->stamp();
         const bool right = is_about(stamp, bytes(statement_file(object)));
         right ? ok(prefix + "imprint") : fail(prefix + "imprint", path + " is about other bytes than " + statement_file(object));
-        if (const auto signature = reply->verify(); !signature) { fail(prefix + "signature", path + ": " + signature.error().message); continue; }
+        const auto signature = reply->verify();
+        if (!signature && signature.error().code == ErrorCode::io) return signature.error();
+        if (!signature) { fail(prefix + "signature", path + ": " + signature.error().message); continue; }
         const bool vouched = std::any_of(stamp_roots_.begin(), stamp_roots_.end(), [&](const auto& root) { return reply->verify(root).ok(); });
         ok(prefix + "signature", std::string(vouched ? "vouched for, " : "") + "not later than " + stamp.time + ", by " + stamp.authority);
         if (!right || (!vouched && !stamp_roots_.empty())) continue;
@@ -299,6 +302,7 @@ class Verifier {
         if (counts.empty() || (stamp_roots_.empty() ? stamp.time > counts : stamp.time < counts)) counts = stamp.time;
       }
     }
+    return {};
   }
 
   // A stamp says that a statement is not younger. So it can show that one came before an event whose time others know, and never that it did not.

@@ -270,10 +270,10 @@ Result<void> Ledger::may_open(const std::filesystem::path& folder) {
   const auto info = ledger::read_info(folder);
   if (!info) return info.error();
   if (const auto key = ledger::read_log_key(folder, *info); !key) return key.error();
-  const auto lock = folder / ledger::kLockFile;
-  // SQLite makes -wal and -shm beside its file.
-  for (const auto& path : {folder, folder / ledger::kDatabaseFile, files::is_missing(lock) ? folder : lock})
-    if (::faccessat(AT_FDCWD, path.c_str(), R_OK | W_OK, AT_EACCESS) != 0) return files::failure(path, errno, files::Access::write);
+  const auto beside = [&folder](const char* end) { return folder / (std::string(ledger::kDatabaseFile) + end); };
+  // SQLite makes -wal and -shm in the folder, a server the lock.
+  for (const auto& [path, may_be_missing] : {std::pair{folder, false}, {folder / ledger::kDatabaseFile, false}, {folder / ledger::kLockFile, true}, {beside("-wal"), true}, {beside("-shm"), true}})
+    if (!(may_be_missing && files::is_missing(path)) && ::faccessat(AT_FDCWD, path.c_str(), R_OK | W_OK, AT_EACCESS) != 0) return files::failure(path, errno, files::Access::write);
   return {};
 }
 

@@ -208,8 +208,8 @@ Html section_reproduction(const Case& from) {
   if (!from.stamps.empty())
     body.add(h3("Time stamps, with OpenSSL"))
         .add(p("ROOTS stands for the certificates of the authorities that you trust, in one PEM file. For each file of BAG/data/stamps, in BAG/data; it must end with “Verification: OK”. "
-               "Behind the end of an authority’s certificate add -attime with a time in seconds at which it was valid. heirmark does the same with --trust-authority ROOTS, at the time of each stamp."))
-        .add(commands({"openssl ts -verify -data statements/" + from.stamps.front().object + ".dsse.json -in " + from.stamps.front().file + " -CAfile ROOTS",
+               "Behind the end of an authority’s certificate add -attime with a time in seconds at which it was valid, for an intermediate certificate -partial_chain. heirmark does the same with --trust-authority ROOTS, at the time of each stamp."))
+        .add(commands({"openssl ts -verify -data statements/" + from.stamps.front().object + ".dsse.json -in " + from.stamps.front().file + " -CAfile ROOTS -auth_level 2",
                        "openssl ts -reply -in " + from.stamps.front().file + " -text"}));
   body.add(h3("With other software"))
       .add(p("The specification and its test vectors are public. A second program written from them must give the file "

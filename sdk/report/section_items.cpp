@@ -99,7 +99,7 @@ Html section_items(const Case& from) {
     stamps.row({stamp.object, words::day(stamp.time), before ? "BEFORE the date of signing" : "unchecked", stamp.authority}, before ? "flag" : "");
   }
   Table order(from.stamps.empty() ? "Order of events. The test is valid only if these hold; dates are the word of those who signed."
-                                  : "Order of events. The test is valid only if these hold; dates are the word of those who signed. “Stamped” means that the earlier event is that of a time stamp, too, whose authority this report does not check.",
+                                  : "Order of events. The test is valid only if these hold; dates are the word of those who signed. Stamped: a time stamp of the earlier, whose authority this report does not check, is not after the later either.",
               {{"Earlier", Align::key}, {"Later", Align::key}, {"State", Align::key}, {"Why it matters"}}, "keep");
   for (const Order& row : order_of_events(from)) {
     const bool broken = row.state == Order::State::broken;

@@ -303,7 +303,7 @@ std::string dates_rest_on(const Case& from) {
   if (from.stamps.empty()) return "Dates are the word of those who signed: no time stamp of a third party is in the bag.";
   return (without.empty() ? "Time stamps say when each statement existed at the latest; "
                           : "Time stamps say when a statement existed at the latest, but not for " + without + ", whose dates are the word of those who signed; ") +
-         std::string("those of the first and the last query are the auditor’s word. Who the authorities are, and whether their certificates had been revoked, this report does not check.");
+         std::string("later events, such as the release, the first query and the verdict, are dated by the parties alone. Who the authorities are, and whether their certificates had been revoked, this report does not check.");
 }
 }  // namespace
 

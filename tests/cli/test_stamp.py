@@ -53,6 +53,8 @@ class Stamps(Case):
             kept = (self.public / "stamps/commitment-1.tsr").read_bytes()
             said = self.run_ok("stamp", "get", self.public, *urls).err.splitlines()
             self.assertEqual([line.split()[0] for line in said], ["kept", "kept"])
+            self.assertTrue(said[1].endswith(", by CN=two"))
+            self.run_fails(2, "stamp", "get", self.public, "--authority", two.url, "--authority", two.url + "/", words="another one")
             self.assertEqual(len(one.requests), 1)
 
             case = self.case()
@@ -99,12 +101,37 @@ class Stamps(Case):
             self.assertEqual(heirmark("stamp", "get", case, "verdict", "--authority", one.url, "--authority", broken.url).code, 5)
         self.assertTrue((case / "bag/data/stamps/verdict-1.tsr").exists())
         self.assertEqual(self.codes(case / "bag", "--trust-authority", self.authority.root)[0], "valid")
-        (case / "stamps/verdict-1.tsr").unlink()
+        with Served(lambda request: (500, b"")) as broken, self.served() as one:  # the other way round, too, and the broken one is asked once
+            self.assertEqual(heirmark("stamp", "get", case, "--authority", broken.url, "--authority", one.url).code, 0)  # all of the first are there
+            (case / "stamps").rename(case / "lost")
+            early = (case / "bag/data/stamps/plan-1.tsr").read_bytes()
+            self.assertEqual(heirmark("stamp", "get", case, "plan", "--authority", broken.url).code, 0)  # what only the bag has comes back, and is kept
+            self.assertEqual((case / "stamps/plan-1.tsr").read_bytes(), early)
+            self.assertEqual(sorted(path.name for path in (case / "stamps").iterdir()), sorted(path.name for path in (case / "bag/data/stamps").iterdir()))
+            self.assertEqual(broken.requests, [])
+            shutil.rmtree(case / "lost")
+        # A verdict that was being made when it was killed: the bag is of the one before, and stays.
+        verdict, bag = (case / "verdict.json").read_bytes(), (case / "bag/manifest-sha256.txt").read_bytes()
+        (case / "verdict.json").write_bytes(verdict.replace(b'"type"', b'"typ "'))
+        (case / "stamps/verdict-2.tsr").unlink()
+        (case / "bag/data/stamps/verdict-2.tsr").unlink()
+        with self.served() as one, self.served(self.other) as two:
+            said = self.run_ok("stamp", "get", case, "verdict", "--authority", one.url, "--authority", two.url).err
+        self.assertIn("stays as it is", said)
+        self.assertEqual((case / "bag/manifest-sha256.txt").read_bytes(), bag)
+        (case / "verdict.json").write_bytes(verdict)
+        # A report that was not written any more is.
+        (case / "report.html").unlink()
+        with self.served() as one:
+            self.assertIn("packed", self.run_ok("stamp", "get", case, "verdict", "--authority", one.url).err)
+        self.assertTrue((case / "report.html").exists())
+        self.assertEqual(self.codes(case / "bag", "--trust-authority", self.authority.root)[0], "valid")
         (case / "stamps/plan-1.tsr").write_bytes(b"junk")
         with self.served() as one:
             done = heirmark("stamp", "get", case, "verdict", "--authority", one.url)
-            self.assertEqual(done.code, 3, done.err)
-            self.assertIn("plan-1.tsr", done.err)
+            self.assertEqual(done.code, 1, done.err)
+            self.assertIn("stamp.plan.parse: stamps/plan-1.tsr", done.err)
+            self.assertEqual(self.codes(case / "bag")[0], "valid")
             self.run_fails(3, "stamp", "get", case, "plan", "--authority", one.url, words="plan-1.tsr")
         self.assertEqual(self.codes(case / "bag")[0], "valid")
 
@@ -117,10 +144,14 @@ class Stamps(Case):
         reply.write_bytes(self.authority.answer(request.read_bytes(), utc()))
         other = self.dir / "other.tsq"
         self.run_ok("stamp", "request", self.public, "commitment", "-o", other)
-        self.run_fails(1, "stamp", "add", self.public, "commitment", "--reply", reply, "--request", other, words=("c.tsr", "answers another request"))
+        self.run_fails(1, "stamp", "add", self.public, "commitment", "--reply", reply, "--request", other, words=("other.tsq", "answers another request"))
+        self.run_fails(3, "stamp", "add", self.public, "commitment", "--reply", reply, "--request", reply, words=("c.tsr", "not a request"))
+        self.run_fails(3, "stamp", "add", self.public, "plan", "--reply", reply, words=("plan.dsse.json", "not signed yet"))
         self.run_ok("stamp", "add", self.public, "commitment", "--reply", reply, "--request", request)
-        self.run_ok("stamp", "add", self.public, "commitment", "--reply", "-", stdin=reply.read_bytes())
-        self.assertEqual((self.public / "stamps/commitment-2.tsr").read_bytes(), reply.read_bytes())
+        self.run_fails(2, "stamp", "add", self.public, "commitment", "--reply", reply, words="is this very stamp")
+        second = self.other.answer(request.read_bytes(), utc())
+        self.run_ok("stamp", "add", self.public, "commitment", "--reply", "-", stdin=second)
+        self.assertEqual((self.public / "stamps/commitment-2.tsr").read_bytes(), second)
         self.run_fails(2, "stamp", "add", self.public, "commitment", "--reply", reply, words="2 time stamps already")
         self.run_fails(2, "stamp", "add", self.public, "commitment", "--slot", 2, "--reply", reply, words="is not replaced")
 

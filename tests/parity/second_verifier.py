@@ -1373,7 +1373,7 @@ def der_values(data):
         need(len(data) >= at + size, "not DER")
         value = data[at:at + size]
         need(tag != 0x02 or value and (len(value) == 1 or (value[0], value[1] >> 7) not in ((0, 0), (255, 1))), "not DER")
-        need(tag not in (0x24, 0x23, 0x2C), "not DER")  # strings in pieces
+        need(tag not in (0x24, 0x23, 0x2C) and (tag != 0x01 or value == b"\xff"), "not DER")  # strings in pieces; FALSE is the default everywhere here
         out.append((tag, value, data[:at + size]))
         data = data[at + size:]
     return out
@@ -1469,7 +1469,9 @@ class Stamp:
         late = Decimal("0" + text[14:-1]) if text[14:-1] else Decimal(0)
         if len(info) > 5 and info[5][0] == 0x30:
             units = {0x02: (Decimal(1), 86400), 0x80: (Decimal("0.001"), 999), 0x81: (Decimal("0.000001"), 999)}
-            for tag, value, _ in der_values(info[5][1]):
+            fields = der_values(info[5][1])
+            need([tag for tag, _, _ in fields] == sorted({tag for tag, _, _ in fields} & set(units)), "another form of accuracy")
+            for tag, value, _ in fields:
                 unit, high = units[tag]
                 need(value, "not DER")
                 amount = int.from_bytes(value, "big", signed=True)

@@ -21,12 +21,14 @@ Result<void> sound(const std::string& what, const Result<VerifyReport>& checked)
 }
 
 Result<void> pack(const std::filesystem::path& folder) {
-  if (auto done = make_bag(folder); !done) return done;
   const std::filesystem::path bag = folder / "bag";
-  // Nobody is told a verdict that `verify` would call invalid.
-  VerifyOptions packed;
-  packed.recompute = false;
-  if (auto good = sound(bag.string(), verify_bag(bag, packed)); !good) return good;
+  // Nobody is told a verdict that `verify` would call invalid, and no good bag gives way to such a one.
+  const auto good = [&bag](const std::filesystem::path& fresh) {
+    VerifyOptions packed;
+    packed.recompute = false;
+    return sound(bag.string(), verify_bag(fresh, packed));
+  };
+  if (auto done = make_bag(folder, good); !done) return done;
   return write_report(bag, folder / "report.html");
 }
 

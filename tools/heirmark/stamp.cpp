@@ -1,6 +1,7 @@
 // stamp: time stamps of third parties (RFC 3161) on the statements in a folder, asked for over HTTP or by hand.
 #include <heirmark/audit.hpp>
 #include <heirmark/evidence.hpp>
+#include <heirmark/report.hpp>
 
 #include <memory>
 #include <optional>
@@ -34,11 +35,11 @@ Result<Object> object_of(const std::string& name) {
   return Error{ErrorCode::usage, "stamp: \"" + name + "\" is not commitment, ledger, plan, transcript or verdict"};
 }
 
-std::string statement_of(const fs::path& folder, Object object) { return (folder / "statements" / (std::string(object_name(object)) + ".dsse.json")).string(); }
+fs::path statement_path(Object object) { return fs::path("statements") / (std::string(object_name(object)) + ".dsse.json"); }
+std::string statement_of(const fs::path& folder, Object object) { return (folder / statement_path(object)).string(); }
+Error not_signed(const fs::path& folder, Object object) { return {ErrorCode::bad_input, statement_of(folder, object) + ": does not exist: the object is not signed yet"}; }
 
-void told(const fs::path& folder, Object object, unsigned slot, const TimeStamp& stamp) {
-  inform("stamped    " + (folder / stamp_file(object, slot)).string() + ", not later than " + stamp.time + ", by " + printable(stamp.authority));
-}
+void told(const char* what, const fs::path& file, const TimeStamp& stamp) { inform(what + file.string() + ", not later than " + stamp.time + ", by " + printable(stamp.authority)); }
 
 /// A folder that a run or a verdict may be writing to is a case's.
 Result<std::optional<CaseLock>> lock_of(const fs::path& folder) {
@@ -48,29 +49,75 @@ Result<std::optional<CaseLock>> lock_of(const fs::path& folder) {
   return std::optional<CaseLock>(*std::move(lock));
 }
 
-/// A bag that is there, and has other stamps than its case, is packed anew; so is the report, which tells of them. Also after a failure, so that what was written is in it.
-Result<void> renew_bag(const fs::path& folder) {
-  if (!is_there(folder / "bag")) return {};
-  bool differs = false;
-  for (const Object object : kObjects)
+/// The bytes of a file; nothing if it is not there.
+Result<std::optional<std::string>> read_if_there(const fs::path& path) {
+  if (!is_there(path)) return std::optional<std::string>();
+  auto bytes = read_file(path.string());
+  if (!bytes) return bytes.error();
+  return std::optional(*std::move(bytes));
+}
+
+/// What a case and its bag have of one file.
+struct Twice {
+  std::optional<std::string> here, packed;
+  static Result<Twice> read(const fs::path& folder, const fs::path& path) {
+    auto here = read_if_there(folder / path), packed = read_if_there(folder / "bag/data" / path);
+    if (!here) return here.error();
+    if (!packed) return packed.error();
+    return Twice{*std::move(here), *std::move(packed)};
+  }
+};
+/// A stamp that only the bag has, of the statement that is there still, comes back: an early one is not replaced.
+Result<void> bring_back(const fs::path& folder) {
+  for (const Object object : kObjects) {
+    const auto statement = Twice::read(folder, statement_path(object));
+    if (!statement) return statement.error();
+    if (!statement->here || statement->here != statement->packed) continue;
     for (unsigned slot = 1; slot <= kStampSlots; ++slot) {
-      const fs::path here = folder / stamp_file(object, slot), packed = folder / "bag/data" / stamp_file(object, slot);
-      if (!is_there(statement_of(folder, object))) continue;
-      if (!is_there(here)) {
-        differs = differs || is_there(packed);
-        continue;
-      }
-      const auto statement = read_file(statement_of(folder, object)), stamp = read_file(here.string());
-      if (!statement) return statement.error();
+      const auto stamp = Twice::read(folder, stamp_file(object, slot));
       if (!stamp) return stamp.error();
-      if (const auto good = read_stamp(*statement, *stamp); !good) return good.error().at(here.string());  // or a good bag would become an invalid one
-      const auto before = is_there(packed) ? read_file(packed.string()) : Result<std::string>(std::string());
-      if (!before) return before.error();
-      differs = differs || *before != *stamp;
+      if (stamp->here || !stamp->packed || !read_stamp(*statement->here, *stamp->packed)) continue;
+      const auto added = add_stamp(folder, object, slot, *stamp->packed);
+      if (!added) return added.error();
+      told("from bag   ", folder / stamp_file(object, slot), *added);
     }
-  if (!differs) return {};
+  }
+  return {};
+}
+
+/// A bag of this verdict that has other stamps than its case is packed anew; and so is the report, which tells of them. Also after a failure, so that what was written is in it.
+Result<void> renew_bag(const fs::path& folder) {
+  if (!is_there(folder / "bag") && !is_there(folder / ".bag.old")) return {};
+  bool differs = !is_there(folder / "bag");
+  const auto verdict = Twice::read(folder, "verdict.json");
+  if (!verdict) return verdict.error();
+  bool same = verdict->here == verdict->packed;
+  for (const Object object : kObjects) {
+    const auto statement = Twice::read(folder, statement_path(object));
+    if (!statement) return statement.error();
+    if (!statement->packed) continue;  // of a ledger that the plan does not use
+    same = same && statement->here == statement->packed;
+    for (unsigned slot = 1; slot <= kStampSlots; ++slot) {
+      const auto stamp = Twice::read(folder, stamp_file(object, slot));
+      if (!stamp) return stamp.error();
+      differs = differs || stamp->here != stamp->packed;
+    }
+  }
+  if (!same && !differs) return {};
+  if (!same && is_there(folder / "bag")) {
+    inform("note       the bag is of an earlier verdict or statement and stays as it is; heirmark audit verdict makes a new one");
+    return {};
+  }
+  const std::string report = (folder / "report.html").string();
+  if (!differs) {
+    const auto html = render_report(folder / "bag");
+    if (!html) return html.error();
+    const auto before = read_if_there(report);
+    if (!before) return before.error();
+    if (*before == *html) return {};
+  }
   if (auto done = pack(folder); !done) return done;
-  inform("packed     " + (folder / "bag").string() + " and " + (folder / "report.html").string() + " anew");
+  inform("packed     " + (folder / "bag").string() + " and " + report + " anew");
   return {};
 }
 
@@ -81,7 +128,7 @@ Result<std::vector<Object>> wanted(const StampArguments& arguments) {
   for (const std::string& name : arguments.objects) {
     const auto object = object_of(name);
     if (!object) return object.error();
-    if (!is_there(statement_of(folder, *object))) return Error{ErrorCode::bad_input, statement_of(folder, *object) + ": does not exist: the object is not signed yet"};
+    if (!is_there(statement_of(folder, *object))) return not_signed(folder, *object);
     out.push_back(*object);
   }
   if (!arguments.objects.empty()) return out;
@@ -124,6 +171,7 @@ class Authority {
     return reply;
   }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] std::string place() const { return name_ + path_.substr(0, path_.find_last_not_of('/') + 1); }
 
  private:
   Authority(std::string name, std::string path, HttpClient client) : name_(std::move(name)), path_(std::move(path)), client_(std::move(client)) {}
@@ -136,8 +184,9 @@ Result<void> get_one(const fs::path& folder, Object object, unsigned slot, const
   if (const fs::path file = folder / stamp_file(object, slot); is_there(file)) {
     const auto bytes = read_file(file.string());
     if (!bytes) return bytes.error();
-    if (const auto good = read_stamp(statement, *bytes); !good) return good.error().at(file.string());
-    inform("kept       " + file.string());
+    const auto kept = read_stamp(statement, *bytes);
+    if (!kept) return kept.error().at(file.string());
+    told("kept       ", file, *kept);
     return {};
   }
   const auto request = make_stamp_request(statement);
@@ -150,18 +199,18 @@ Result<void> get_one(const fs::path& folder, Object object, unsigned slot, const
   if (said->time < now(kDay) || said->time > now(-kDay)) return Error{ErrorCode::invalid_evidence, authority.name() + ": its time is " + said->time + ", and here it is " + now()};
   const auto stamp = add_stamp(folder, object, slot, *reply, *request);
   if (!stamp) return stamp.error().at(authority.name());
-  told(folder, object, slot, *stamp);
+  told("stamped    ", folder / stamp_file(object, slot), *stamp);
   return {};
 }
 
 Result<int> stamp_get(const StampArguments& arguments) {
   if (arguments.authorities.empty()) return Error{ErrorCode::usage, "stamp get: --authority is needed: the URL of a time-stamping authority"};
   if (arguments.authorities.size() > kStampSlots) return Error{ErrorCode::usage, "stamp get: a statement has stamps of at most " + std::to_string(kStampSlots) + " authorities"};
-  if (arguments.authorities.size() == 2 && arguments.authorities[0] == arguments.authorities[1]) return Error{ErrorCode::usage, "stamp get: a second --authority is another one"};
   std::vector<Authority> authorities;
   for (const std::string& url : arguments.authorities) {
     auto authority = Authority::at(url, arguments);
     if (!authority) return authority.error();
+    if (!authorities.empty() && authorities[0].place() == authority->place()) return Error{ErrorCode::usage, "stamp get: a second --authority is another one"};
     authorities.push_back(*std::move(authority));
   }
   const fs::path folder(arguments.folder);
@@ -169,18 +218,22 @@ Result<int> stamp_get(const StampArguments& arguments) {
   if (!lock) return lock.error();
   const auto objects = wanted(arguments);
   if (!objects) return objects.error();
-  const auto stamped = [&]() -> Result<void> {
-    for (const Object object : *objects) {
-      const auto statement = read_file(statement_of(folder, object));
-      if (!statement) return statement.error();
-      for (unsigned slot = 1; slot <= authorities.size(); ++slot) {
-        if (auto done = get_one(folder, object, slot, *statement, authorities[slot - 1]); !done) return done;
-      }
+  if (auto done = bring_back(folder); !done) return done.error();
+  // One that fails keeps nobody from the other, and is not asked again.
+  std::vector<std::optional<Error>> failed(authorities.size());
+  for (const Object object : *objects) {
+    const auto statement = read_file(statement_of(folder, object));
+    if (!statement) return statement.error();
+    for (unsigned slot = 1; slot <= authorities.size(); ++slot) {
+      std::optional<Error>& fault = failed[slot - 1];
+      if (fault) continue;
+      if (auto done = get_one(folder, object, slot, *statement, authorities[slot - 1]); !done) fault = done.error();
+      if (fault && fault->code == ErrorCode::stopped) return *fault;
     }
-    return {};
-  }();
+  }
   const auto renewed = renew_bag(folder);
-  if (!stamped) return stamped.error();
+  for (const auto& fault : failed)
+    if (fault) return *fault;
   if (!renewed) return renewed.error();
   return 0;
 }
@@ -202,24 +255,29 @@ Result<int> stamp_add(const StampArguments& arguments) {
   const auto object = object_of(arguments.object);
   if (!object) return object.error();
   const fs::path folder(arguments.folder);
-  const auto reply = read_file(arguments.reply);
+  if (!is_there(statement_of(folder, *object))) return not_signed(folder, *object);
+  const auto statement = read_file(statement_of(folder, *object)), reply = read_file(arguments.reply);
+  if (!statement) return statement.error();
   if (!reply) return reply.error();
+  if (const auto good = read_stamp(*statement, *reply); !good) return good.error().at(input_name(arguments.reply));
   std::string request;
   if (!arguments.request.empty()) {
     auto bytes = read_file(arguments.request);
     if (!bytes) return bytes.error();
     request = *std::move(bytes);
     if (request.empty()) return Error{ErrorCode::bad_input, input_name(arguments.request) + ": is empty"};
+    if (const auto fits = read_stamp(*statement, *reply, request); !fits) return fits.error().at(input_name(arguments.request));
   }
   const auto lock = lock_of(folder);
   if (!lock) return lock.error();
+  if (auto done = bring_back(folder); !done) return done.error();
   auto slot = static_cast<unsigned>(arguments.slot);
   for (unsigned free = kStampSlots; arguments.slot == 0 && free >= 1; --free)
     if (!is_there(folder / stamp_file(*object, free))) slot = free;
   if (slot == 0) return Error{ErrorCode::usage, "stamp add: the statement has " + std::to_string(kStampSlots) + " time stamps already"};
   const auto stamp = add_stamp(folder, *object, slot, *reply, request);
-  if (!stamp) return stamp.error().code == ErrorCode::bad_input || stamp.error().code == ErrorCode::invalid_evidence ? stamp.error().at(input_name(arguments.reply)) : stamp.error();
-  told(folder, *object, slot, *stamp);
+  if (!stamp) return stamp.error();
+  told("stamped    ", folder / stamp_file(*object, slot), *stamp);
   if (auto done = renew_bag(folder); !done) return done.error();
   return 0;
 }
@@ -239,8 +297,8 @@ void add_stamp_commands(Command& group) {
     command.texts("--authority", "URL", arguments->authorities, "of a time-stamping authority (RFC 3161); a second time for a second one");
     command.text("--ca", "FILE", arguments->ca, "certificates (PEM) to trust for https in place of the system's");
     command.whole("--timeout", "S", arguments->timeout, 1, 3600, "seconds for an answer [60]");
-    command.note("The authority sees a digest. A stamp that is there is kept; a bag and report that are there are made anew.");
-    command.example("heirmark stamp get case-17/ --authority http://timestamp.digicert.com --authority https://freetsa.org/tsr");
+    command.note("The authority sees a digest. A stamp that is there is kept: the first --authority is asked for NAME-1.tsr, the second for NAME-2.tsr. A bag and report that are there get the new ones.");
+    command.example("heirmark stamp get case-17/ --authority http://timestamp.digicert.com");
     command.run([arguments] { return stamp_get(*arguments); });
   }
   {

@@ -117,13 +117,13 @@ void add_verify(Command& root) {
   Command& verify = root.add("verify", "recompute a bag: digests, signatures, bindings, the statistic");
   verify.argument("BAG", arguments->bag, "folder of a bag");
   verify.texts("--trust", "[ROLE=]PEM", arguments->trust, "public key that you trust, as provider= or auditor= alone; again for more");
-  verify.texts("--trust-authority", "PEM", arguments->authorities, "certificates whose time stamps you trust; what is signed before the verdict then needs one");
+  verify.texts("--trust-authority", "PEM", arguments->authorities, "certificates of time-stamping authorities that you trust, not the system's for TLS; what is signed before the verdict then needs their stamp");
   verify.choice("--require", {"supports", "inconclusive", "does-not-support"}, arguments->require, "exit 7 on a valid bag with another outcome");
   add_device_option(verify, arguments->device);
   verify.whole("--threads", "N", arguments->threads, 1, 1024, "[one for each core]");
   verify.flag("--explain", arguments->explain, "print the formulas, the counts and the nulls");
   verify.flag("--json", arguments->json, "one JSON object with state and codes");
-  verify.note("Exit status 0 if the bag is valid, 1 if it is invalid or, with --trust, signed or stamped by others. -v lists every check.");
+  verify.note("Exit status 0 if the bag is valid, 1 if it is invalid or, with --trust or --trust-authority, signed by others or not stamped by those. -v lists every check.");
   verify.example("heirmark verify case-17/bag --trust provider=provider.pem --trust auditor=auditor.pem");
   verify.run([arguments] { return run_verify(*arguments); });
 }

@@ -60,11 +60,12 @@ struct TimeStamp {
 [[nodiscard]] Result<TimeStamp> read_stamp(std::string_view statement, std::string_view reply, std::string_view request = {});
 /// "stamps/plan-1.tsr".
 [[nodiscard]] std::string stamp_file(Object object, unsigned slot);
-/// Writes a reply, after read_stamp, beside the statement in a folder. `usage` if that slot has a stamp already: an early time is evidence, and is not replaced by a later one.
+/// Writes a reply, after read_stamp, beside the statement in a folder. `usage` if that slot has a stamp already, or another slot this very one: an early time is evidence, and is not replaced by a later one.
 [[nodiscard]] Result<TimeStamp> add_stamp(const std::filesystem::path& folder, Object object, unsigned slot, std::string_view reply, std::string_view request = {});
 
-/// Packs a case's folder into folder/bag (written under another name first, then renamed; an older bag is replaced). Calls wait for each other.
-[[nodiscard]] Result<void> make_bag(const std::filesystem::path& folder);
+/// Packs a case's folder into folder/bag (written under another name first, then renamed; an older bag is replaced). Calls wait for each other. `check` gets the new bag's
+/// folder before it takes its place; with its error an older bag stays.
+[[nodiscard]] Result<void> make_bag(const std::filesystem::path& folder, const std::function<Result<void>(const std::filesystem::path& fresh)>& check = {});
 
 enum class Level : std::uint8_t { ok, note, fail };
 [[nodiscard]] std::string_view level_name(Level level) noexcept;

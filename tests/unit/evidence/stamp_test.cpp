@@ -135,7 +135,7 @@ TEST_CASE("a stamp of other bytes, a torn one and one that nobody signed make a 
   CHECK(fails(files.at("data/" + stamp_file(Object::plan, 1)) + "x") == Set{"stamp.plan.parse"});
   CHECK(fails(stamp(unfit, statement(files, Object::plan), "2026-12-02T01:00:00Z")) == Set{"stamp.plan.signature"});
   CHECK(fails(from.answer(make_stamp_request(statement(files, Object::plan)).value(), {.time = "20261202010000Z", .hash = "SHA512-256"})) == Set{"stamp.plan.imprint"});
-  // A third slot, and a stamp of a ledger where there is none, do not belong.
+  // A third slot does not belong.
   Files third = files;
   third["data/stamps/plan-3.tsr"] = files.at("data/" + stamp_file(Object::plan, 1));
   world::Folder folder;
@@ -166,6 +166,7 @@ TEST_CASE("stamps are kept beside their statement, and go with it") {
   CHECK(added->time == "2026-12-02T01:00:00Z");
   CHECK(file(home / "stamps/plan-1.tsr") == reply);
   CHECK(add_stamp(home, Object::plan, 1, reply, asked).error().code == ErrorCode::usage);
+  CHECK(add_stamp(home, Object::plan, 2, reply, asked).error().message.ends_with("stamps/plan-1.tsr is this very stamp"));
   CHECK(add_stamp(home, Object::verdict, 2, stamp(from, file(home / "statements/verdict.dsse.json"), "2026-12-06T00:00:00Z")).ok());
 
   REQUIRE(make_bag(home).ok());
@@ -177,6 +178,22 @@ TEST_CASE("stamps are kept beside their statement, and go with it") {
   CHECK(check_case(home, Stage::planned)->has("stamp.plan.signature", Level::ok));
   CHECK(!check_case(home, Stage::sealed)->has("stamp.verdict.signature", Level::ok));
 
+  // A bag that would be invalid does not take a good one's place; and a kill between two renames is mended.
+  const std::string good = file(home / "bag/manifest-sha256.txt");
+  const auto never = [](const std::filesystem::path& fresh) -> Result<void> {
+    CHECK(std::filesystem::exists(fresh / "manifest-sha256.txt"));
+    return Error{ErrorCode::invalid_evidence, "no"};
+  };
+  CHECK(make_bag(home, never).error().message == "no");
+  CHECK(file(home / "bag/manifest-sha256.txt") == good);
+  CHECK(!std::filesystem::exists(home / ".bag.new"));
+  std::filesystem::rename(home / "bag", home / ".bag.old");
+  CHECK(!make_bag(home, never).ok());
+  CHECK(file(home / "bag/manifest-sha256.txt") == good);
+
+  // The same statement again keeps its stamps.
+  REQUIRE(sign_object(home, Object::verdict, world::statement_date(Object::verdict), signers.auditor).ok());
+  CHECK(std::filesystem::exists(home / "stamps/verdict-2.tsr"));
   // Signed again, a verdict has another statement: the old one's stamp would make the bag invalid.
   REQUIRE(sign_object(home, Object::verdict, "2026-12-07T00:00:00Z", signers.auditor).ok());
   CHECK(!std::filesystem::exists(home / "stamps/verdict-2.tsr"));

@@ -198,7 +198,7 @@ complete -c heirmark -n '__fish_seen_subcommand_from doctor' -l wait -r -d 'for 
 complete -c heirmark -n '__fish_seen_subcommand_from doctor' -l json -d 'one JSON object'
 complete -c heirmark -n '__fish_seen_subcommand_from report' -l output -r -d '[report.html]; - for standard output'
 complete -c heirmark -n '__fish_seen_subcommand_from verify' -l trust -r -d 'public key that you trust, as provider= or auditor= alone; again for more'
-complete -c heirmark -n '__fish_seen_subcommand_from verify' -l trust-authority -r -d 'certificates whose time stamps you trust; what is signed before the verdict then needs one'
+complete -c heirmark -n '__fish_seen_subcommand_from verify' -l trust-authority -r -d 'certificates of time-stamping authorities that you trust, not the system'\''s for TLS; what is signed before the verdict then needs their stamp'
 complete -c heirmark -n '__fish_seen_subcommand_from verify' -l require -x -a 'supports inconclusive does-not-support' -d 'exit 7 on a valid bag with another outcome'
 complete -c heirmark -n '__fish_seen_subcommand_from verify' -l device -x -a 'cpu cuda' -d 'where C1'\''s pairs are scored; the numbers are the same [cpu]'
 complete -c heirmark -n '__fish_seen_subcommand_from verify' -l threads -r -d '[one for each core]'
