@@ -252,6 +252,13 @@ class Endpoint(DoctorCase):
                 self.assertIn("NOT marked", checks["endpoint"][1])
                 self.assertEqual((checks["endpoint.answers"][0], checks["endpoint.random"][0]), ("ok", "ok"))
 
+    def test_a_server_that_gives_less_than_it_was_asked_for(self):
+        marked = self.marked()
+        with Completions(lambda prompt, tokens: marked(prompt, tokens)[:40]) as server:
+            checks = self.ask(server)
+        self.assertEqual(checks["endpoint.answers"][0], "note")
+        self.assertIn("12 answers, but 480 tokens of 1,200", checks["endpoint.answers"][1])
+
     def test_a_request_id_that_is_used_again(self):
         with Completions(self.marked("--seed", 7)) as server:
             checks = self.ask(server, code=1)

@@ -171,7 +171,9 @@ class Doctor {
     if (!answers) return answers.error();
     if (answers->texts.empty()) return add("endpoint", Level::fail, answers->place + ": " + answers->failure), Result<void>();
     const std::string count = grouped(answers->texts.size());
-    if (answers->failure.empty()) add("endpoint.answers", Level::ok, count + " answers, " + grouped(answers->tokens) + " tokens");
+    const std::uint64_t asked = arguments_.endpoint.tokens * answers->texts.size();
+    if (answers->failure.empty() && answers->tokens < asked / 2) add("endpoint.answers", Level::note, count + " answers, but " + grouped(answers->tokens) + " tokens of " + grouped(asked) + " that were asked for");
+    else if (answers->failure.empty()) add("endpoint.answers", Level::ok, count + " answers, " + grouped(answers->tokens) + " tokens");
     else add("endpoint.answers", Level::fail, count + " of " + grouped(arguments_.endpoint.requests) + " answers, then no more were asked for: " + answers->failure);
     if (keys_->profile.share_q32 == 0) add("endpoint", Level::note, "this profile marks by issuance alone: text shows nothing, the ledger all");
     else if (auto done = judge("endpoint", answers->texts, "ask for more (--requests, --tokens)"); !done) return done;
