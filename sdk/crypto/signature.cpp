@@ -6,6 +6,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include "crypto/owned.hpp"
 #include "crypto/secretbox.hpp"
 #include "crypto/sha256.hpp"
 
@@ -13,12 +14,9 @@ namespace heirmark::crypto {
 namespace {
 
 std::shared_ptr<evp_pkey_st> own(EVP_PKEY* key) { return {key, EVP_PKEY_free}; }
-struct FreeContext { void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); } };
-using Context = std::unique_ptr<EVP_MD_CTX, FreeContext>;
-struct FreePkeyContext { void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); } };
-using PkeyContext = std::unique_ptr<EVP_PKEY_CTX, FreePkeyContext>;
-struct FreeBio { void operator()(BIO* bio) const { BIO_free(bio); } };
-using Bio = std::unique_ptr<BIO, FreeBio>;
+using Context = Owned<EVP_MD_CTX, EVP_MD_CTX_free>;
+using PkeyContext = Owned<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
+using Bio = Owned<BIO, BIO_free>;
 
 Result<Algorithm> algorithm_of(const EVP_PKEY* key) {
   if (EVP_PKEY_is_a(key, "ED25519") == 1) return Algorithm::ed25519;

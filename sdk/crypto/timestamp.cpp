@@ -15,18 +15,12 @@
 #include <openssl/x509v3.h>
 
 #include "base/text.hpp"
+#include "crypto/owned.hpp"
 #include "crypto/sha256.hpp"
 
 namespace heirmark::crypto {
 namespace {
 
-template <auto function>
-struct FreeWith {
-  template <class T>
-  void operator()(T* object) const { function(object); }
-};
-template <class T, auto function>
-using Owned = std::unique_ptr<T, FreeWith<function>>;
 void free_stack(STACK_OF(X509)* stack) { sk_X509_free(stack); }  // not what is in it
 using Bio = Owned<BIO, BIO_free>;
 using Request = Owned<TS_REQ, TS_REQ_free>;
@@ -268,7 +262,7 @@ struct StampReply::Parts {
 Result<Certificates> Certificates::from_pem(std::string_view pem) {
   const CleanErrors clean;
   ERR_clear_error();
-  constexpr std::size_t kLongest = std::size_t{16} << 20;  // the system's roots are 200 KB
+  constexpr std::size_t kLongest = std::size_t{16} << 20;
   if (pem.size() > kLongest) return bad("too long for certificates in PEM");
   const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   Certificates out;
@@ -321,7 +315,7 @@ Result<Bytes> stamp_request(ByteView message) {
 
 Result<StampReply> StampReply::parse(ByteView der) {
   const CleanErrors clean;
-  constexpr std::size_t kLongest = std::size_t{1} << 20;  // real ones have 1 to 10 KB
+  constexpr std::size_t kLongest = std::size_t{1} << 20;  // with one certificate it is a KB
   if (der.size() > kLongest) return bad("too long for the reply of a time-stamping authority");
   auto parts = std::make_shared<Parts>();
   const std::uint8_t* at = der.data();

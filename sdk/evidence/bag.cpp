@@ -12,6 +12,7 @@
 #include "audit/plan.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
+#include "evidence/stamp.hpp"
 #include "evidence/statement.hpp"
 
 namespace heirmark {

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <heirmark/evidence.hpp>
-
 #include "audit/plan.hpp"
 #include "base/files.hpp"
 #include "crypto/sha256.hpp"

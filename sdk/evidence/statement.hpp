@@ -39,8 +39,6 @@ struct Statement {
 [[nodiscard]] std::string binding_file(std::string_view name);
 /// "statements/plan.dsse.json".
 [[nodiscard]] std::string statement_file(Object object);
-/// "stamps/plan-", which the object's stamps begin with.
-[[nodiscard]] std::string stamp_prefix(Object object);
 /// "trust/auditor.pem".
 [[nodiscard]] std::string key_file(std::string_view role);
 

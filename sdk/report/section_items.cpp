@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <array>
 
+#include <heirmark/evidence.hpp>
+
 #include "report/numbers.hpp"
 #include "report/sections.hpp"
 #include "report/svg.hpp"
@@ -81,8 +83,8 @@ Html section_items(const Case& from) {
                     {"Date of signing", Align::key},
                     {"Key of the signer (SHA-256 of its public key)"}},
                    "keep");
-  static constexpr std::array<std::string_view, 5> kNames{"commitment", "ledger", "plan", "transcript", "verdict"};
-  for (const std::string_view object : kNames) {
+  for (const Object signed_object : kObjects) {
+    const std::string_view object = object_name(signed_object);
     const Statement* statement = from.statement(object);
     if (statement == nullptr && object == "ledger" && from.plan.ledger.empty()) continue;
     if (statement == nullptr) {

@@ -28,8 +28,8 @@ bool is_aligned(const void* pointer, std::size_t to = kAlignment) { return reint
 Error usage(std::string message) { return {ErrorCode::usage, std::move(message)}; }
 Error cuda(std::string_view what, const char* words) { return {ErrorCode::io, "CUDA, " + std::string(what) + ": " + words}; }
 
-/// What is wrong with a pointer to structures, or to what ranks exchange. On a device a misaligned one would end every later call too.
-constexpr std::size_t kExchange = 16;
+constexpr std::size_t kExchange = 16;  ///< alignment of what ranks exchange
+/// What is wrong with a pointer to structures, or to what ranks exchange.
 std::optional<Error> check(const char* name, const void* pointer, std::size_t alignment) {
   if (pointer == nullptr) return usage(std::string(name) + " is null");
   if (!is_aligned(pointer, alignment)) return usage(std::string(name) + " is not aligned to " + std::to_string(alignment) + " bytes");

@@ -243,7 +243,7 @@ TEST_CASE("device sampler: shards by the public calls") {
   CHECK(refused(device.shard_pick(own, plan(0), rows.data(), nullptr, all_picks, nullptr)));
   CHECK(refused(device.shard_draw(kRows, plan(0), rows.data(), all_sums, nullptr, sharded.data(), nullptr)));
   CHECK(refused(device.shard_draw(65, plan(0), rows.data(), all_sums, all_picks, sharded.data(), nullptr)));
-  // Misaligned: on a device such a read would end every later call too.
+  // Misaligned.
   CHECK(refused(device.shard_sum(own, plan(0), rows.data(), all_sums + 8, nullptr)));
   CHECK(refused(device.shard_pick(own, plan(0), rows.data(), all_sums + 4, all_picks, nullptr)));
   CHECK(refused(device.shard_pick(own, plan(0), rows.data(), all_sums, all_picks + 4, nullptr)));
